@@ -1,0 +1,23 @@
+"""What the host is, for `hello`."""
+
+import os
+import sys
+
+from . import gpus
+from .host import boot_id, cpu_count, memory_total
+
+
+def facts(root):
+    """The `facts` member of hello's result; sizes in bytes."""
+    system = os.uname()
+    return {
+        "hostname": system.nodename,
+        "os": sys.platform if not sys.platform.startswith("linux") else "linux",
+        "release": system.release,
+        "arch": system.machine,
+        "python": {"version": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable},
+        "cpus": cpu_count(),
+        "memory": memory_total(),
+        "gpus": gpus.listed(root),
+        "boot": boot_id(),
+    }

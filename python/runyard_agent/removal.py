@@ -1,0 +1,80 @@
+"""Removing folders in small steps, whatever modes a script gave them."""
+
+import os
+import time
+
+
+def set_apart(root, folder):
+    """Moves a run's folder out of sight at once; gives a generator (turns) that removes it.
+
+    The name cannot be a run's, so that what a kill leaves is found by `left_behind`.
+    """
+    trash = "%s/runs/.trash-%d-%d" % (root, os.getpid(), int(time.time() * 1e6))
+    os.rename(folder, trash)
+    return remove(trash)
+
+
+def left_behind(root):
+    """Folders that an earlier agent did not get to remove."""
+    try:
+        return ["%s/runs/%s" % (root, name) for name in os.listdir(root + "/runs") if name.startswith(".trash-")]
+    except OSError:
+        return []
+
+
+def sweep_temporary(root):
+    """A generator (turns) that removes what killed agents had not finished: parts of blobs, folders of attempts
+    that were being submitted. Their names end with the pid of who made them."""
+    from .processes import look
+    places = [root + "/blobs/tmp"]
+    try:
+        places += ["%s/runs/%s/attempts" % (root, name) for name in os.listdir(root + "/runs")]
+    except OSError:
+        pass
+    for count, place in enumerate(places):
+        if count % 50 == 0:
+            yield
+        try:
+            names = os.listdir(place)
+        except OSError:
+            continue
+        for name in names:
+            pid = name.replace(".", "-").rpartition("-")[2]
+            if (count and not name.startswith(".new-")) or not pid.isdigit() or look(int(pid)) is not None:
+                continue
+            if count:
+                yield from remove(place + "/" + name)
+            else:
+                os.unlink(place + "/" + name)
+
+
+def remove(folder):
+    """A generator (turns) that removes a folder; links are removed, not followed."""
+    count = 0
+    waiting = [(folder.encode("utf-8", "surrogateescape"), False)]
+    while waiting:
+        place, emptied = waiting.pop()
+        if emptied:
+            try:
+                os.rmdir(place)
+            except OSError:
+                pass
+            continue
+        try:
+            # A folder that its script made read-only.
+            os.chmod(place, 0o700)
+            entries = list(os.scandir(place))
+        except OSError:
+            continue
+        waiting.append((place, True))
+        for entry in entries:
+            count += 1
+            if count % 100 == 0:
+                yield
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, False))
+            else:
+                try:
+                    os.unlink(entry.path)
+                except OSError:
+                    pass

@@ -1,0 +1,96 @@
+"""run.submit: everything is checked, then the attempt's folder appears as a whole, with its place in the queue."""
+
+import os
+import shutil
+
+from . import blobs, environment, gpus, manifest, record, spec
+from .atomic import write_json
+from .errors import AgentError
+from .launch import own_launcher
+from .layout import Attempt
+
+#: Blobs looked up between two turns of the event loop.
+_SLICE = 500
+
+
+def submit(root, store, line, params):
+    """A generator (turns of the event loop) that returns `(Attempt, result)`. AgentError when it is refused."""
+    wanted = spec.check(params.get("spec"))
+    variables = params.get("environment")
+    if variables is not None:
+        spec.check_variables(variables, "environment")
+    attempt = Attempt(root, wanted["run"], wanted["attempt"])
+    if attempt.exists():
+        return attempt, _existing(attempt)
+    for _ in _check_snapshot(store, wanted["manifest"]):
+        yield
+    resources = wanted["resources"]
+    if resources["gpus"] > len(gpus.listed(root)):
+        raise AgentError("bad_request", "The run asks for %d GPUs; this host has %d."
+                         % (resources["gpus"], len(gpus.listed(root))), "Ask for fewer, or choose another target.")
+    parent = os.path.dirname(attempt.folder)
+    os.makedirs(parent, mode=0o700, exist_ok=True)
+    temporary = "%s/.new-%d-%d" % (parent, attempt.number, os.getpid())
+    try:
+        seq = _write(temporary, attempt, store, line, wanted, environment.base(wanted, variables))
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if seq is None:
+        shutil.rmtree(temporary, ignore_errors=True)
+        return attempt, _existing(attempt)
+    return attempt, {"state": "Queued", "existing": False}
+
+
+def _existing(attempt):
+    return {"state": record.state_of(attempt) or "Queued", "existing": True}
+
+
+def _write(temporary, attempt, store, line, wanted, variables):
+    """Fills the temporary folder and moves it into place; None when another one was quicker."""
+    shutil.rmtree(temporary, ignore_errors=True)
+    for name in ("", "/journal", "/user_logs", "/artifacts"):
+        os.mkdir(temporary + name, 0o700)
+    write_json(temporary + "/spec.json", wanted)
+    write_json(temporary + "/environment.json", variables)
+    launcher = own_launcher()
+    record.write_first(temporary, "Submitted")
+    os.close(os.open(temporary + "/supervisor.lock", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    with line.locked():
+        if attempt.exists():
+            return None
+        # First the ticket, then the folder: a ticket without a folder is cleared away, a folder without a
+        # ticket would wait for ever.
+        seq = line.add(attempt.run, attempt.number, wanted["resources"]["slots"], wanted["resources"]["gpus"],
+                       launcher)
+        try:
+            write_json(temporary + "/launch.json", {"ticket": seq, "launcher": launcher, "blobs": store.folders})
+            os.rename(temporary, attempt.folder)
+        except BaseException:
+            line.withdraw(seq)
+            raise
+    return seq
+
+
+def _check_snapshot(store, hash):
+    path = store.find(hash)
+    if path is None:
+        raise AgentError("not_found", "The snapshot %s is not on the host." % hash, "Send its blobs first.")
+    count, missing = 0, []
+    for entry in manifest.parse(blobs.read_checked(path, hash)):
+        if entry.hash is None:
+            continue
+        count += 1
+        if count % _SLICE == 0:
+            yield
+        found = store.find(entry.hash)
+        if found is not None and os.path.getsize(found) != entry.size:
+            # What a crash of the host left of it; it is sent again.
+            if found.startswith(store.folders[0] + "/"):
+                os.unlink(found)
+            found = None
+        if found is None:
+            missing.append(entry)
+    if missing:
+        raise AgentError("not_found", "%d of %d files of the snapshot are not on the host (%s, ...)."
+                         % (len(missing), count, missing[0].path), "Send the missing blobs, then submit again.")

@@ -1,0 +1,321 @@
+"""`supervise`: the guardian of one attempt, from its place in the queue to the end of its last process."""
+
+import os
+import sys
+import time
+
+from . import command, environment, failure
+from .atomic import read_json, read_object
+from .errors import AgentError, from_os_error, is_full
+from .host import boot_id
+from .launch import Kicker
+from .layout import Attempt
+from .locks import lock_now
+from .materialise import materialise
+from .monitor import Monitor
+from .processes import end_signal, start_of
+from .record import Record, now_ms
+from .tree import Tree
+from .waiting_line import WaitingLine
+from .wakeup import Wakeup
+
+#: Seconds between heartbeats, looks at the process tree, and kicks of the queue.
+BEAT = 5.0
+LOOK = 0.5
+KICK = 2.0
+#: Cancel must be over within 60 s, so no grace is longer; after SIGKILL this long, then what remains is named.
+LONGEST_GRACE = 40.0
+PATIENCE = 15.0
+
+
+class Stop(Exception):
+    """The attempt is to end now: `kind` is cancel or shutdown."""
+
+    def __init__(self, kind, reason):
+        Exception.__init__(self, reason)
+        self.kind = kind
+        self.reason = reason
+
+
+class Supervisor(object):
+    """One attempt's guardian; `run` does everything and returns when the attempt has ended."""
+
+    def __init__(self, attempt):
+        self.attempt = attempt
+        self.spec = read_json(attempt.spec)
+        self.launch = read_object(attempt.launch) or {}
+        self.record = Record(attempt)
+        self.line = WaitingLine(attempt.root)
+        self.kicker = Kicker(attempt.root)
+        self.tree = Tree(attempt)
+        self.wakeup = Wakeup()
+        self.monitor = None
+        self.memory_kills = None
+        self.subreaper = False
+        self.next_beat = self.next_look = self.next_kick = 0.0
+
+    def run(self):
+        """The whole life of the attempt."""
+        self.record.beat(supervisor={"pid": os.getpid(), "start": start_of(os.getpid()), "boot": boot_id()})
+        self.next_beat = time.monotonic() + BEAT
+        try:
+            gpus = self._wait_turn()
+            # With the place in line taken, the next one may come and wait.
+            self._kick()
+            self._prepare(gpus)
+            self._watch()
+        except Stop as stop:
+            self._end_stopped(stop)
+        except AgentError as error:
+            self._end_tree(0)
+            self._seal("Failed", error.message, error=self._error(error))
+        except Exception as problem:
+            print_traceback()
+            self._end_tree(0)
+            message = "The supervisor failed: %s: %s." % (type(problem).__name__, problem)
+            self._seal("Failed", message, error=failure.error("prepare", message, self.attempt.log))
+        self._leave()
+
+    # Stages
+
+    def _wait_turn(self):
+        """Waits for slots and GPUs; gives the leased GPUs."""
+        seq = self.launch.get("ticket")
+        stamp = None
+        looked = 0.0
+        while True:
+            self._turn()
+            now = time.monotonic()
+            fresh = self.line.stamp()
+            if fresh != stamp or now - looked > 1.0:
+                stamp, looked = fresh, now
+                try:
+                    leased = self.line.acquire(seq)
+                except OSError as error:
+                    if not is_full(error):
+                        raise from_os_error(error, "taking a place in the queue")
+                    leased = None
+                if leased is not None:
+                    return leased
+                if not self.line.holds_ticket(seq, self.attempt.run, self.attempt.number):
+                    raise AgentError("prepare", "The attempt has lost its place in the queue.", "Submit it again.")
+                continue
+            self.wakeup.wait(0.05)
+
+    def _prepare(self, gpus):
+        """Makes the working copy and starts the command."""
+        self.record.set_aside()
+        self.record.change("Preparing", "Making the working copy", gpus=gpus, queue=None)
+        materialise(self.attempt.code, self.spec["manifest"], self.launch.get("blobs") or [], self._turn)
+        missing = command.missing_script(self.spec, self.attempt.code)
+        if missing is not None:
+            raise AgentError("not_found", "The script %s is not in the snapshot." % missing,
+                             "Correct the script's name in the run configuration, or check the ignore files.")
+        self.record.change("Starting", "Starting the command")
+        variables = environment.complete(self.attempt, self.spec, read_json(self.attempt.environment) or {},
+                                         os.path.dirname(self.launch["launcher"][1]), gpus)
+        self.memory_kills = failure.MemoryKills()
+        self.subreaper = command.become_subreaper()
+        try:
+            self.tree.command = command.start(self.spec, variables, self.attempt.code, self.attempt.log)
+        except OSError as error:
+            raise from_os_error(error, "starting the command")
+        self.started = time.monotonic()
+        self.record.change("Running", "The command runs", pid=self.tree.command, started=now_ms())
+        _remove(self.attempt.environment)
+
+    def _watch(self):
+        """Until the command ends, or its time is over."""
+        self.monitor = Monitor(self.attempt, self.spec["monitor_seconds"])
+        self._leave_out_probe()
+        limit = self.spec["max_seconds"]
+        while self.tree.exit_status is None:
+            now = time.monotonic()
+            if limit is not None and now - self.started >= limit:
+                return self._end_late(limit)
+            if now >= self.next_look:
+                self.next_look = now + LOOK
+                self._look()
+            due = min(self.next_look, self.started + limit if limit is not None else self.next_look)
+            self.wakeup.wait(max(0.0, due - time.monotonic()))
+            self._turn()
+        self._end_by_itself()
+
+    def _look(self):
+        """One look at the process tree, for the record and for the system metrics."""
+        self.monitor.probe.poll()
+        found = self.tree.look()
+        self.tree.remember(found)
+        if time.monotonic() >= self.monitor.next:
+            self.monitor.measure(found, self.tree.ticks(found))
+            self._leave_out_probe()
+
+    def _leave_out_probe(self):
+        if self.monitor.probe.tool is not None:
+            self.tree.others.add(self.monitor.probe.tool.pid)
+
+    # Endings
+
+    def _end_by_itself(self):
+        status = self.tree.exit_status
+        if os.WIFSIGNALED(status):
+            number, code = os.WTERMSIG(status), None
+            error = failure.of_signal(number, self.memory_kills.any(), self.attempt.folder, self.attempt.log)
+        else:
+            number, code = None, os.WEXITSTATUS(status)
+            error = None
+            if code:
+                error = failure.of_exit(code, self.attempt.folder, self.attempt.log)
+                if code == 137 and self.memory_kills.any():
+                    error = failure.of_signal(9, True, self.attempt.folder, self.attempt.log)
+        how = "was ended by signal %d" % number if number else "ended with exit code %d" % code
+        self.record.change("Finalizing", "The command %s" % how, exit_code=code, signal=number)
+        rest = self._end_tree(self.spec["grace_seconds"])
+        self._seal("Failed" if error else "Completed", (error["message"] if error else "The command " + how) + rest,
+                   error=error)
+
+    def _end_late(self, limit):
+        message = "The time limit of %g s was reached." % limit
+        self.record.change("Finalizing", message)
+        rest = self._end_tree(self.spec["grace_seconds"])
+        self._take_exit_status()
+        self._seal("Failed", message + rest, error=failure.error("time_limit", message + rest, self.attempt.log))
+
+    def _end_stopped(self, stop):
+        grace = self.spec["grace_seconds"]
+        if stop.kind == "cancel":
+            if self.tree.command is not None:
+                self.record.change("CancelRequested", stop.reason)
+            rest = self._end_tree(grace)
+            self._take_exit_status()
+            self._seal("Canceled", stop.reason + rest)
+        else:
+            rest = self._end_tree(min(grace, 5))
+            self._take_exit_status()
+            self._seal("Failed", stop.reason + rest, error=failure.error("signal", stop.reason, self.attempt.log))
+
+    def _take_exit_status(self):
+        status = self.tree.exit_status
+        if status is not None and os.WIFSIGNALED(status):
+            self.record.status["signal"] = os.WTERMSIG(status)
+        elif status is not None:
+            self.record.status["exit_code"] = os.WEXITSTATUS(status)
+
+    def _end_tree(self, grace):
+        """Ends every process of the run: SIGTERM, the grace (seconds), SIGKILL. Gives a sentence about what could
+        not be ended, empty when all is gone."""
+        if self.tree.command is None:
+            return ""
+        deadline = time.monotonic() + min(float(grace), LONGEST_GRACE)
+        asked = set()
+        pause = 0.005
+        searched = 0.0
+        while True:
+            self.tree.reap()
+            now = time.monotonic()
+            found = self.tree.look()
+            if not found or now - searched > 1.0:
+                searched = now
+                found = self.tree.look_everywhere()
+            if not found:
+                return ""
+            if now > deadline + PATIENCE:
+                names = ", ".join("%d (%s)" % (pid, process.name) for pid, process in sorted(found.items())[:10])
+                return " Still there, and not to be ended by any signal: process %s." % names
+            if now >= deadline:
+                end_signal(found, hard=True)
+            else:
+                end_signal({pid: process for pid, process in found.items() if pid not in asked}, hard=False)
+                asked.update(found)
+            self.tree.remember(found)
+            self.wakeup.wait(min(pause, max(0.005, deadline - now)))
+            pause = min(0.1, pause * 1.5)
+            self._housekeeping()
+
+    def _seal(self, state, reason, **members):
+        """Writes the end; on a full disk it waits for room, without holding others up."""
+        _remove(self.attempt.environment)
+        self.record.change(state, reason, supervisor=None, pid=None, queue=None, **members)
+        self.line.withdraw(self.launch.get("ticket"))
+        while not self.record.write():
+            self._kick()
+            self.wakeup.wait(1.0)
+        _remove(self.attempt.tree)
+        _remove(self.attempt.folder + "/reserve")
+
+    def _leave(self):
+        """Lets the next in line go on."""
+        if self.subreaper:
+            # What is started now shall belong to init, not to a process that ends.
+            command.become_subreaper(False)
+            self.subreaper = False
+        self._kick()
+
+    # While anything is under way
+
+    def _turn(self):
+        """Between two steps: heartbeat, what signals and cancel.json ask for. Raises Stop."""
+        self.tree.reap()
+        self._housekeeping()
+        if self.wakeup.told_to_end:
+            raise Stop("shutdown", "The supervisor was told to end (SIGTERM), as by a shutdown of the host.")
+        if self.wakeup.told_to_cancel:
+            raise Stop("cancel", "Canceled")
+        if self.wakeup.is_time_to_look() and os.path.exists(self.attempt.cancel):
+            asked = read_object(self.attempt.cancel) or {}
+            raise Stop("cancel", str(asked.get("reason") or "Canceled"))
+
+    def _housekeeping(self):
+        now = time.monotonic()
+        if now >= self.next_beat:
+            self.next_beat = now + BEAT
+            self.record.beat()
+        elif now >= self.next_kick:
+            self.record.write()
+        if now >= self.next_kick:
+            self.next_kick = now + KICK
+            self._kick()
+
+    def _kick(self):
+        try:
+            self.tree.others.update(self.kicker.kick(detached=not self.subreaper))
+        except OSError:
+            print_traceback()
+
+    def _error(self, error):
+        message = error.message if not error.action else "%s %s" % (error.message, error.action)
+        code = error.code if error.code in ("not_found", "no_space", "prepare") else "prepare"
+        if code == "not_found" and self.record.state == "Preparing" and "content of" in error.message:
+            code = "prepare"
+        return failure.error(code, message, self.attempt.log)
+
+
+def print_traceback():
+    """Writes the present exception to the supervisor's log."""
+    import traceback  # late: it costs a supervisor 2 MB and 10 ms
+    traceback.print_exc()
+
+
+def _remove(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def main(root, run, number, lock_fd):
+    """Guards attempt `number` of `run`; `lock_fd` is the inherited lock of the attempt. Gives the exit code."""
+    attempt = Attempt(root, run, number)
+    os.set_inheritable(lock_fd, False)
+    # Inherited and so held already; on a file system without inheritance (NFS) it is taken now.
+    for _ in range(50):
+        if lock_now(lock_fd):
+            break
+        time.sleep(0.1)
+    else:
+        print("another supervisor guards %s" % attempt.mark, file=sys.stderr)
+        return 1
+    supervisor = Supervisor(attempt)
+    if not supervisor.record.terminal:
+        supervisor.run()
+    return 0

@@ -1,0 +1,139 @@
+import * as z from 'zod';
+import * as entity from './entities.ts';
+import * as request from './requests.ts';
+import type { RouteName } from './routes.ts';
+
+/** What a route takes and gives. `bytes` and `events` answers are streams, not JSON. */
+export interface RouteContract {
+  summary: string;
+  query?: z.ZodType;
+  body?: z.ZodType;
+  response: z.ZodType | 'bytes' | 'events';
+}
+
+const ok = z.object({});
+
+export const contract = {
+  getServer: { summary: 'The server itself', response: entity.serverSchema },
+  drainServer: {
+    summary: 'Take no new work, finish what is under way, end',
+    body: request.drainSchema,
+    response: ok,
+  },
+  getOpenApi: { summary: 'This interface as OpenAPI 3.1', response: z.unknown() },
+
+  listWorkspaces: {
+    summary: 'All workspaces',
+    response: z.object({ workspaces: z.array(entity.workspaceSchema) }),
+  },
+  createWorkspace: {
+    summary: 'Create a workspace',
+    body: z.object({ name: request.workspaceNameSchema }),
+    response: entity.workspaceSchema,
+  },
+  useWorkspace: { summary: 'Make a workspace the current one', response: entity.workspaceSchema },
+  deleteWorkspace: {
+    summary: 'Delete a workspace with everything in it; refused while a run is active',
+    response: ok,
+  },
+
+  listComputes: {
+    summary: 'Compute targets',
+    response: z.object({ computes: z.array(entity.computeSchema) }),
+  },
+
+  listConfigurations: {
+    summary: 'Run configurations in a folder, and the scripts it has',
+    query: request.configurationsQuerySchema,
+    response: z.object({
+      configurations: z.array(entity.foundConfigurationSchema),
+      /** Python files at the top of the folder, the likeliest entry script first. */
+      scripts: z.array(z.string()),
+    }),
+  },
+  writeConfiguration: {
+    summary: 'Write `.runyard/<name>.runconfig` in a folder',
+    body: request.writeConfigurationSchema,
+    response: z.object({ path: z.string() }),
+  },
+
+  listExperiments: {
+    summary: 'Experiments of a workspace, the latest run first',
+    response: z.object({ experiments: z.array(entity.experimentSchema) }),
+  },
+  deleteExperiment: {
+    summary: 'Delete an experiment with its runs; refused while one is active',
+    response: ok,
+  },
+
+  submitRun: {
+    summary: 'Submit a folder; answers as soon as the run has an id',
+    body: request.submitSchema,
+    response: entity.runSchema,
+  },
+  listRuns: {
+    summary: 'Runs, newest first',
+    query: request.runListQuerySchema,
+    response: z.object({ runs: z.array(entity.runSchema), cursor: z.string().nullable() }),
+  },
+  getRun: { summary: 'One run whole', response: entity.runDetailSchema },
+  updateRun: {
+    summary: 'Rename a run, set or remove tags',
+    body: request.updateRunSchema,
+    response: entity.runSchema,
+  },
+  deleteRun: { summary: 'Delete a run; refused while it is active', response: ok },
+  cancelRun: { summary: 'Cancel a run; its status follows', response: entity.runSchema },
+  rerun: {
+    summary: 'Submit the same snapshot with the same configuration again',
+    body: request.rerunSchema,
+    response: entity.runSchema,
+  },
+
+  listSeries: {
+    summary: 'Metric series of a run',
+    response: z.object({ series: z.array(entity.seriesSchema) }),
+  },
+  getWindows: {
+    summary: 'Parts of metric series at a resolution',
+    body: request.windowsSchema,
+    response: z.object({ windows: z.array(entity.windowSchema) }),
+  },
+  getMonitor: {
+    summary: 'CPU, memory and GPU of a run and its host over time',
+    response: z.object({ samples: z.array(entity.monitorSampleSchema) }),
+  },
+  listDocuments: {
+    summary: 'Tables, confusion matrices and other logged documents',
+    response: z.object({ documents: z.array(entity.documentSchema) }),
+  },
+  listImages: { summary: 'Logged images', response: z.object({ images: z.array(entity.imageSchema) }) },
+  listArtifacts: {
+    summary: 'Files of a run: logs, outputs, logged artifacts',
+    response: z.object({ artifacts: z.array(entity.artifactSchema) }),
+  },
+  readArtifact: {
+    summary: 'Bytes of one file, from an offset',
+    query: request.fileQuerySchema,
+    response: 'bytes',
+  },
+  downloadRun: { summary: 'Code, logs and outputs as one zip', response: 'bytes' },
+  streamEvents: { summary: 'What happens in the workspace, as server-sent events', response: 'events' },
+} as const satisfies Record<RouteName, RouteContract>;
+
+type Contract = typeof contract;
+export type BodyOf<R extends RouteName> = Contract[R] extends { body: infer B extends z.ZodType }
+  ? z.input<B>
+  : undefined;
+export type QueryOf<R extends RouteName> = Contract[R] extends { query: infer Q extends z.ZodType }
+  ? z.input<Q>
+  : undefined;
+export type ParsedBodyOf<R extends RouteName> = Contract[R] extends { body: infer B extends z.ZodType }
+  ? z.output<B>
+  : undefined;
+export type ParsedQueryOf<R extends RouteName> = Contract[R] extends { query: infer Q extends z.ZodType }
+  ? z.output<Q>
+  : undefined;
+export type ResponseOf<R extends RouteName> = Contract[R]['response'] extends z.ZodType
+  ? z.output<Contract[R]['response']>
+  : Uint8Array;

@@ -1,0 +1,27 @@
+import * as z from 'zod';
+import { experimentSchema, runSchema } from './entities.ts';
+
+/**
+ * What the event stream of a workspace (`GET /v1/workspaces/:workspace/events`) says. Numbered events
+ * (`id:` in the stream) are stored: a client that comes back with `Last-Event-ID` misses none of them, or
+ * is told `reset` when they are no longer kept. `metrics`, `log`, `files`, `compute` are hints without a
+ * number ("look again"): after a reconnect a client looks again anyway.
+ */
+export const serverEventSchema = z.discriminatedUnion('type', [
+  /** First on every connection. `reset`: events were missed; fetch everything again. */
+  z.object({ type: z.literal('hello'), reset: z.boolean() }),
+  z.object({ type: z.literal('run'), run: runSchema }),
+  z.object({ type: z.literal('run.deleted'), runId: z.string(), experiment: z.string() }),
+  z.object({ type: z.literal('experiment'), experiment: experimentSchema }),
+  z.object({ type: z.literal('experiment.deleted'), name: z.string() }),
+  z.object({ type: z.literal('metrics'), runId: z.string(), names: z.array(z.string()) }),
+  /** `size`: bytes of the log that are there now. */
+  z.object({ type: z.literal('log'), runId: z.string(), path: z.string(), size: z.number() }),
+  /** Parameters, tags, properties, documents, images or files of the run changed. */
+  z.object({ type: z.literal('details'), runId: z.string() }),
+  z.object({ type: z.literal('compute'), name: z.string() }),
+  z.object({ type: z.literal('workspaces') }),
+  /** The server ends; reconnect finds or starts the next one. */
+  z.object({ type: z.literal('bye'), reason: z.string() }),
+]);
+export type ServerEvent = z.infer<typeof serverEventSchema>;

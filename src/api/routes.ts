@@ -1,0 +1,43 @@
+/** Every route of the API by name. Plain data, so that a client needs no validation library. */
+export const routes = {
+  getServer: { method: 'GET', path: '/v1/server' },
+  drainServer: { method: 'POST', path: '/v1/server/drain' },
+  getOpenApi: { method: 'GET', path: '/v1/openapi.json' },
+
+  listWorkspaces: { method: 'GET', path: '/v1/workspaces' },
+  createWorkspace: { method: 'POST', path: '/v1/workspaces' },
+  useWorkspace: { method: 'POST', path: '/v1/workspaces/:workspace/use' },
+  deleteWorkspace: { method: 'DELETE', path: '/v1/workspaces/:workspace' },
+
+  listComputes: { method: 'GET', path: '/v1/computes' },
+
+  listConfigurations: { method: 'GET', path: '/v1/configurations' },
+  writeConfiguration: { method: 'PUT', path: '/v1/configurations' },
+
+  listExperiments: { method: 'GET', path: '/v1/workspaces/:workspace/experiments' },
+  deleteExperiment: { method: 'DELETE', path: '/v1/workspaces/:workspace/experiments/:experiment' },
+
+  submitRun: { method: 'POST', path: '/v1/workspaces/:workspace/runs' },
+  listRuns: { method: 'GET', path: '/v1/workspaces/:workspace/runs' },
+  getRun: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run' },
+  updateRun: { method: 'PATCH', path: '/v1/workspaces/:workspace/runs/:run' },
+  deleteRun: { method: 'DELETE', path: '/v1/workspaces/:workspace/runs/:run' },
+  cancelRun: { method: 'POST', path: '/v1/workspaces/:workspace/runs/:run/cancel' },
+  rerun: { method: 'POST', path: '/v1/workspaces/:workspace/runs/:run/rerun' },
+
+  listSeries: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/metrics' },
+  getWindows: { method: 'POST', path: '/v1/workspaces/:workspace/runs/:run/metrics/windows' },
+  getMonitor: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/monitor' },
+  listDocuments: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/documents' },
+  listImages: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/images' },
+  listArtifacts: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/artifacts' },
+  /** Answers with bytes; header `x-runyard-size` is the file's size now. */
+  readArtifact: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/artifacts/content' },
+  /** Answers with a zip: code (the snapshot), logs and outputs that are in the workspace. */
+  downloadRun: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/download' },
+
+  /** Server-sent events; see events.ts. */
+  streamEvents: { method: 'GET', path: '/v1/workspaces/:workspace/events' },
+} as const;
+
+export type RouteName = keyof typeof routes;

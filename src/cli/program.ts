@@ -1,0 +1,66 @@
+import { Command, CommanderError } from 'commander';
+import { RunyardError } from '../api/errors.ts';
+import { Context, type GlobalOptions } from './context.ts';
+import { printError, printJsonError } from './output.ts';
+import { addRunCommands } from './run-commands.ts';
+import { addServerCommands } from './server-commands.ts';
+import { addWorkspaceCommands } from './workspace-commands.ts';
+
+/** Exit codes: done, failed, used wrongly. */
+const exit = { done: 0, failed: 1, usage: 2 } as const;
+
+export type Action<O> = (context: Context, args: string[], options: O) => Promise<void>;
+/** Gives a command the options that all have, and its action. */
+export type Register = <O>(command: Command, action: Action<O>) => void;
+
+/** The command did what it should, and what it reports is a failure (a run that failed). */
+export function failed(): void {
+  process.exitCode = exit.failed;
+}
+
+function usageError({ message }: CommanderError): RunyardError {
+  const said = message === '(outputHelp)' ? 'No command is given.' : message.replace(/^error: /, '');
+  return new RunyardError('bad_request', said, { action: 'Add --help for what can be said.' });
+}
+
+/** Parses and does one command line; the exit code goes to `process.exitCode`. */
+export async function main(argv: string[]): Promise<void> {
+  const program = new Command('runyard')
+    .description('Runs and their metrics on machines you already have')
+    .version(process.env['RUNYARD_BUILD_VERSION'] ?? 'from source')
+    .exitOverride()
+    .showHelpAfterError('(add --help for what can be said)');
+
+  const register: Register = (command, action) => {
+    command
+      .option('--json', 'one JSON document (or one a line while following)')
+      .option('--workspace <name>', 'the workspace; by default the current one')
+      .option('--home <folder>', "Runyard's home; by default RUNYARD_HOME, else ~/.runyard")
+      .exitOverride()
+      .action(async (...given: unknown[]) => {
+        const options = command.opts<GlobalOptions>();
+        const args = given.slice(0, command.registeredArguments.length).flat() as string[];
+        const context = new Context(options);
+        try {
+          await action(context, args, options as never);
+        } catch (error) {
+          printError(error, context.json);
+          process.exitCode =
+            error instanceof RunyardError && error.code === 'bad_request' ? exit.usage : exit.failed;
+        } finally {
+          context.client.close();
+        }
+      });
+  };
+  addRunCommands(program, register);
+  addWorkspaceCommands(program, register);
+  addServerCommands(program, register);
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? exit.done : exit.usage;
+    // Commander has told the person; a program that asked for JSON gets its document.
+    if (error.exitCode !== 0 && argv.includes('--json')) printJsonError(usageError(error));
+  }
+}

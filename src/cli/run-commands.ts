@@ -1,0 +1,375 @@
+import { randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Run, RunDetail } from '../api/entities.ts';
+import { RunyardError } from '../api/errors.ts';
+import type { SubmitRequest } from '../api/requests.ts';
+import type { Context } from './context.ts';
+import { followLog, waitForEnd } from './follow.ts';
+import { formatDuration, formatTime, print, runLine, table } from './output.ts';
+import { failed, type Register } from './program.ts';
+
+interface SubmitOptions {
+  config?: string;
+  script?: string;
+  args?: string[];
+  command?: string;
+  experiment?: string;
+  compute?: string;
+  tag?: string[];
+  name?: string;
+  python?: string;
+  wait?: boolean;
+  follow?: boolean;
+}
+
+/** `runyard run ...` */
+export function addRunCommands(program: Command, register: Register): void {
+  const run = program.command('run').description('Runs: submit, watch, cancel, compare');
+
+  register(
+    run
+      .command('submit')
+      .argument('<folder>', 'the folder that is sent')
+      .argument('[arguments...]', "the script's arguments, after everything else: -- --lr 0.1 --epochs 5")
+      .description('Submit a folder')
+      .option(
+        '--config <name>',
+        'a run configuration of the folder (.runyard/<name>.runconfig or .azureml/...)',
+      )
+      .option('--script <file>', 'the Python script, relative to the folder')
+      .option(
+        '--args <arguments...>',
+        'its arguments, where none begins with "-"; else write them after "--"',
+      )
+      .option('--command <line>', 'a shell command instead of a script')
+      .option(
+        '--experiment <name>',
+        'the experiment; by default what the configuration says, else the folder',
+      )
+      .option('--compute <name>', 'the compute target')
+      .option('--python <interpreter>', 'the interpreter; by default python3 of your PATH')
+      .option('--name <name>', "the run's display name")
+      .option('--tag <key=value...>', 'a tag')
+      .option('--wait', 'wait for the end; exit code 1 when the run failed')
+      .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
+    submit,
+  );
+
+  register(
+    run
+      .command('list')
+      .description('Runs, newest first')
+      .option('--experiment <name>', 'only runs of this experiment')
+      .option('--active', 'only runs that have not ended')
+      .option('--limit <n>', 'at most so many', asNumber, 50),
+    async (context, _args, options: { experiment?: string; active?: boolean; limit: number }) => {
+      const { runs } = await context.client.call('listRuns', {
+        params: await context.params(),
+        query: {
+          experiment: options.experiment,
+          limit: options.limit,
+          ...(options.active ? { active: 'true' as const } : {}),
+        },
+      });
+      print(context.json, runs, () =>
+        table(
+          ['RUN', 'EXPERIMENT', 'STATUS', 'CREATED', 'DURATION', 'SCRIPT'],
+          runs.map((one) => [
+            one.id,
+            one.experiment,
+            one.status,
+            formatTime(one.createdAt),
+            formatDuration(one.durationMs),
+            one.script,
+          ]),
+        ),
+      );
+    },
+  );
+
+  register(run.command('show').argument('<run>').description('One run'), async (context, [id]) => {
+    const detail = await context.client.call('getRun', { params: await context.params({ run: id! }) });
+    print(context.json, detail, () => describe(detail));
+  });
+
+  register(
+    run
+      .command('logs')
+      .argument('<run>')
+      .description("A run's log")
+      .option('--follow', 'until the run has ended')
+      .option('--file <path>', 'another file than user_logs/std_log.txt', 'user_logs/std_log.txt'),
+    async (context, [id], options: { follow?: boolean; file: string }) => {
+      if (options.follow) {
+        const ended = await followLog(context, id!, writer(context.json));
+        if (ended.status !== 'Completed') failed();
+        return;
+      }
+      const params = await context.params({ run: id! });
+      const write = writer(context.json);
+      for (let offset = 0; ;) {
+        const { data } = await context.client.bytes('readArtifact', {
+          params,
+          query: { path: options.file, offset },
+        });
+        if (data.byteLength === 0) break;
+        write(data);
+        offset += data.byteLength;
+      }
+    },
+  );
+
+  register(
+    run
+      .command('metrics')
+      .argument('<run>')
+      .description('Metrics of a run; with --name the points of one')
+      .option('--name <metric>', 'the metric; one line a point: step, tab, value')
+      .option('--from <step>', 'from this step on', asNumber)
+      .option('--to <step>', 'up to this step', asNumber)
+      .option('--points <n>', 'at most about so many', asNumber, 2000),
+    showMetrics,
+  );
+
+  register(
+    run.command('files').argument('<run>').description('Logs, outputs and artifacts'),
+    async (context, [id]) => {
+      const { artifacts } = await context.client.call('listArtifacts', {
+        params: await context.params({ run: id! }),
+      });
+      print(context.json, artifacts, () =>
+        table(
+          ['PATH', 'BYTES', 'WHERE'],
+          artifacts.map((one) => [one.path, String(one.size), one.stored ? 'workspace' : 'host']),
+        ),
+      );
+    },
+  );
+
+  register(
+    run.command('cancel').argument('<run>').description('Cancel a run').option('--wait', 'wait for its end'),
+    async (context, [id], options: { wait?: boolean }) => {
+      let now: Run = await context.client.call('cancelRun', { params: await context.params({ run: id! }) });
+      if (options.wait) now = await waitForEnd(context, id!, () => {});
+      print(context.json, now, () => runLine(now));
+    },
+  );
+
+  register(
+    run
+      .command('rerun')
+      .argument('<run>')
+      .description('The same snapshot with the same configuration again')
+      .option('--wait', 'wait for the end')
+      .option('--follow', 'show the log until the end'),
+    async (context, [id], options: { wait?: boolean; follow?: boolean }) => {
+      const body = { environment: submitterEnvironment(), requestId: randomUUID() };
+      const next = await context.client.call('rerun', { params: await context.params({ run: id! }), body });
+      await afterSubmit(context, next, options);
+    },
+  );
+
+  register(
+    run.command('delete').argument('<runs...>').description('Delete runs for good'),
+    async (context, ids) => {
+      for (const id of ids)
+        await context.client.call('deleteRun', { params: await context.params({ run: id }) });
+      print(context.json, { deleted: ids }, () => ids.map((id) => `deleted ${id}`));
+    },
+  );
+
+  register(
+    run
+      .command('download')
+      .argument('<run>')
+      .description('Code, logs and outputs as one zip')
+      .option('--output <file>', 'by default <run>.zip here'),
+    async (context, [id], options: { output?: string }) => {
+      const file = path.resolve(options.output ?? `${id}.zip`);
+      const stream = await context.client.stream('downloadRun', {
+        params: await context.params({ run: id! }),
+      });
+      await pipeline(stream, createWriteStream(file));
+      print(context.json, { file }, () => `wrote ${file}`);
+    },
+  );
+}
+
+async function submit(context: Context, [folder, ...given]: string[], options: SubmitOptions): Promise<void> {
+  const tags: Record<string, string> = {};
+  for (const pair of options.tag ?? []) {
+    const at = pair.indexOf('=');
+    if (at < 1)
+      throw new RunyardError('bad_request', `"${pair}" is not a tag.`, { action: 'Write --tag key=value.' });
+    tags[pair.slice(0, at)] = pair.slice(at + 1);
+  }
+  const scriptArguments = [...(options.args ?? []), ...given];
+  const inline = {
+    ...(options.script ? { script: options.script, command: null } : {}),
+    ...(scriptArguments.length > 0 ? { arguments: scriptArguments } : {}),
+    ...(options.command ? { command: options.command, script: null } : {}),
+    ...(options.compute ? { target: options.compute } : {}),
+  };
+  const absolute = path.resolve(folder!);
+  const body: SubmitRequest = {
+    folder: absolute,
+    configurationName: options.config ?? (await onlyConfiguration(context, absolute, options)),
+    configuration: inline,
+    experiment: options.experiment,
+    displayName: options.name,
+    tags,
+    interpreter: options.python,
+    environment: submitterEnvironment(),
+    requestId: randomUUID(),
+  };
+  await afterSubmit(
+    context,
+    await context.client.call('submitRun', { params: await context.params(), body }),
+    options,
+  );
+}
+
+/** With nothing said, a folder's only run configuration is meant. Throws when there are several. */
+async function onlyConfiguration(
+  context: Context,
+  folder: string,
+  options: SubmitOptions,
+): Promise<string | undefined> {
+  if (options.script || options.command) return undefined;
+  const { configurations, scripts } = await context.client.call('listConfigurations', { query: { folder } });
+  if (configurations.length === 1) return configurations[0]!.name;
+  const names = configurations.map((one) => one.name);
+  throw new RunyardError('bad_request', 'It is not said what is to be run.', {
+    action:
+      names.length > 1
+        ? `Choose a run configuration: --config ${names.join(' | ')}`
+        : `Say --script FILE${scripts.length > 0 ? ` (there is: ${scripts.join(', ')})` : ''} or --command LINE.`,
+  });
+}
+
+async function afterSubmit(
+  context: Context,
+  run: Run,
+  options: { wait?: boolean; follow?: boolean },
+): Promise<void> {
+  if (!options.wait && !options.follow) {
+    print(context.json, run, () => runLine(run));
+    return;
+  }
+  if (!context.json) process.stderr.write(`${runLine(run)}\n`);
+  const ended = options.follow
+    ? await followLog(context, run.id, writer(context.json))
+    : await waitForEnd(context, run.id, () => {});
+  if (context.json) print(true, ended, () => '');
+  else process.stderr.write(`${runLine(ended)}\n`);
+  if (ended.status !== 'Completed') {
+    // Mostly the reason, which has been said with the status.
+    if (ended.error && ended.error.message !== ended.statusReason && !context.json)
+      process.stderr.write(`${ended.error.message}\n`);
+    failed();
+  }
+}
+
+async function showMetrics(
+  context: Context,
+  [id]: string[],
+  options: { name?: string; from?: number; to?: number; points: number },
+): Promise<void> {
+  const params = await context.params({ run: id! });
+  if (options.name === undefined) {
+    const { series } = await context.client.call('listSeries', { params });
+    print(context.json, series, () =>
+      table(
+        ['METRIC', 'LAST', 'STEP', 'MIN', 'MAX', 'POINTS'],
+        series.map((one) => [
+          one.name,
+          String(one.last),
+          String(one.lastStep),
+          String(one.min),
+          String(one.max),
+          String(one.count),
+        ]),
+      ),
+    );
+    return;
+  }
+  const { windows } = await context.client.call('getWindows', {
+    params,
+    body: {
+      names: [options.name],
+      points: options.points,
+      ...(options.from === undefined ? {} : { from: options.from }),
+      ...(options.to === undefined ? {} : { to: options.to }),
+    },
+  });
+  const window = windows[0];
+  if (!window) {
+    throw new RunyardError('not_found', `The run ${id} has no metric "${options.name}".`, {
+      action: `List its metrics with "runyard run metrics ${id}".`,
+    });
+  }
+  print(context.json, window, () => window.steps.map((step, i) => `${step}\t${window.values[i]}`));
+}
+
+function asNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.');
+  return value;
+}
+
+/** Bytes as they are; with --json a string a line. */
+function writer(json: boolean): (bytes: Uint8Array) => void {
+  if (!json) return (bytes) => void process.stdout.write(bytes);
+  const decoder = new TextDecoder();
+  return (bytes) =>
+    void process.stdout.write(`${JSON.stringify({ log: decoder.decode(bytes, { stream: true }) })}\n`);
+}
+
+function submitterEnvironment(): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && !name.startsWith('npm_') && !name.startsWith('RUNYARD_'))
+      environment[name] = value;
+  }
+  return environment;
+}
+
+function describe(run: RunDetail): string[] {
+  const pairs: [string, string][] = [
+    ['run', run.id],
+    ['name', run.displayName],
+    ['experiment', run.experiment],
+    ['status', `${run.status}${run.statusReason ? ` - ${run.statusReason}` : ''}`],
+    ['compute', run.compute],
+    ['command', run.command.join(' ')],
+    ['folder', run.sourceDirectory],
+    ['created', formatTime(run.createdAt)],
+    ['started', formatTime(run.startedAt)],
+    ['ended', formatTime(run.endedAt)],
+    ['duration', formatDuration(run.durationMs)],
+    ['exit code', String(run.exitCode ?? '-')],
+    [
+      'snapshot',
+      run.snapshot ? `${run.snapshot.id} (${run.snapshot.files} files, ${run.snapshot.bytes} bytes)` : '-',
+    ],
+    [
+      'git',
+      run.git?.commit ? `${run.git.commit} ${run.git.branch ?? ''}${run.git.dirty ? ' (dirty)' : ''}` : '-',
+    ],
+  ];
+  for (const [name, value] of Object.entries(run.parameters)) pairs.push([`parameter ${name}`, value]);
+  for (const [name, value] of Object.entries(run.tags)) pairs.push([`tag ${name}`, value]);
+  for (const one of run.series)
+    pairs.push([
+      `metric ${one.name}`,
+      `${one.last} (step ${one.lastStep}, ${one.count} ${one.count === 1 ? 'point' : 'points'})`,
+    ]);
+  for (const warning of run.warnings) pairs.push(['warning', warning]);
+  if (run.badJournalLines > 0) pairs.push(['bad lines', `${run.badJournalLines} (${run.badJournalReason})`]);
+  if (run.error) pairs.push(['error', run.error.message]);
+  const width = Math.max(...pairs.map(([name]) => name.length));
+  return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}

@@ -1,0 +1,126 @@
+import { open } from 'node:fs/promises';
+import { mostPayloadBytes } from '../protocol/frames.ts';
+import type { AgentChannel } from './channel.ts';
+
+/** A blob to send: its hash, size in bytes, and the file that holds it. */
+export interface BlobSource {
+  hash: string;
+  size: number;
+  file: string;
+}
+
+interface Piece {
+  hash: string;
+  size: number;
+  offset: number;
+  length: number;
+}
+
+/** Hashes asked about in one request; 65 bytes each. */
+const hashesPerRequest = 10_000;
+
+/** Blobs that are on their way over a channel: the pieces of one must not come from two senders. */
+const underWay = new WeakMap<AgentChannel, Map<string, Promise<void>>>();
+
+/**
+ * Sends the blobs that the host lacks; small ones share a frame, large ones are cut. Counts are reported in
+ * bytes sent. Throws RunyardError (`no_space` when the host's disk is full).
+ */
+export async function sendMissingBlobs(
+  channel: AgentChannel,
+  blobs: readonly BlobSource[],
+  progress: (sent: number, total: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  let sending = underWay.get(channel);
+  if (!sending) underWay.set(channel, (sending = new Map()));
+  for (let wanted = blobs; ;) {
+    const missing = await missingOf(channel, wanted);
+    const others = missing.filter(({ hash }) => sending.has(hash));
+    const mine = missing.filter(({ hash }) => !sending.has(hash));
+    const sent = send(channel, mine, progress, signal).finally(() => {
+      for (const { hash } of mine) sending.delete(hash);
+    });
+    for (const { hash } of mine) sending.set(hash, sent);
+    await sent;
+    if (others.length === 0) return;
+    // Another submit sends these. If it was canceled or failed, it is our turn.
+    await Promise.allSettled(others.map(({ hash }) => sending.get(hash)));
+    signal?.throwIfAborted();
+    wanted = others;
+  }
+}
+
+async function send(
+  channel: AgentChannel,
+  missing: readonly BlobSource[],
+  progress: (sent: number, total: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const total = missing.reduce((sum, blob) => sum + blob.size, 0);
+  let sent = 0;
+  let pieces: Piece[] = [];
+  let parts: Buffer[] = [];
+  let filled = 0;
+  const replies = new Set<Promise<unknown>>();
+  let failure: Error | undefined;
+
+  const flush = async () => {
+    if (pieces.length === 0) return;
+    const reply = channel
+      .request('blobs.put', { pieces }, Buffer.concat(parts))
+      .catch((error: Error) => (failure ??= error))
+      .finally(() => replies.delete(reply));
+    replies.add(reply);
+    sent += filled;
+    pieces = [];
+    parts = [];
+    filled = 0;
+    progress(sent, total);
+    await channel.drained();
+    if (failure) throw failure;
+    signal?.throwIfAborted();
+  };
+
+  for (const { hash, size, file } of missing) {
+    const handle = await open(file, 'r');
+    try {
+      let offset = 0;
+      do {
+        const length = Math.min(size - offset, mostPayloadBytes - filled);
+        const part = Buffer.allocUnsafe(length);
+        for (let at = 0; at < length;) {
+          const { bytesRead } = await handle.read(part, at, length - at, offset + at);
+          if (bytesRead === 0) throw new Error(`the blob ${hash} is shorter than it was`);
+          at += bytesRead;
+        }
+        pieces.push({ hash, size, offset, length });
+        parts.push(part);
+        filled += length;
+        offset += length;
+        if (filled === mostPayloadBytes || pieces.length >= 2000) await flush();
+        if (offset >= size) break;
+      } while (offset < size);
+    } finally {
+      await handle.close();
+    }
+  }
+  await flush();
+  await Promise.all(replies);
+  if (failure) throw failure;
+}
+
+async function missingOf(channel: AgentChannel, blobs: readonly BlobSource[]): Promise<BlobSource[]> {
+  const byHash = new Map(blobs.map((blob) => [blob.hash, blob]));
+  const hashes = [...byHash.keys()];
+  const missing: BlobSource[] = [];
+  for (let at = 0; at < hashes.length; at += hashesPerRequest) {
+    const asked = Buffer.from(hashes.slice(at, at + hashesPerRequest).join('\n'));
+    const { payload } = await channel.request('blobs.missing', {}, asked);
+    for (const hash of Buffer.from(payload).toString().split('\n')) {
+      const blob = byHash.get(hash);
+      if (blob) missing.push(blob);
+    }
+  }
+  return missing;
+}

@@ -1,0 +1,196 @@
+import * as vscode from 'vscode';
+import type { RunConfiguration } from '../../api/run-configuration.ts';
+import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
+import { back, inputStep, pickStep, runSteps, type StepItem } from './multi-step.ts';
+import type { SubmitSession } from './session.ts';
+
+/** What a person answered for a new run configuration. */
+export interface Answers {
+  script?: string;
+  command?: string;
+  arguments: string;
+  compute: string;
+  experiment: string;
+}
+
+interface Choice extends StepItem {
+  value?: string;
+  command?: boolean;
+}
+
+const totalSteps = 4;
+
+/** Asks for script, arguments, compute target and experiment. `back`: to where it came from. */
+export async function askQuestions(session: SubmitSession): Promise<Answers | typeof back | undefined> {
+  const { last, target } = session;
+  const answers: Answers = {
+    ...(target.script ? { script: target.script } : {}),
+    arguments: !target.script || target.script === last.script ? (last.arguments ?? '') : '',
+    compute: last.compute ?? 'local',
+    experiment: session.defaultExperiment,
+  };
+  const steps = [
+    () => askScript(session, answers),
+    () => askArguments(session, answers),
+    () => askCompute(session, answers),
+    () => askExperiment(session, answers),
+  ];
+  const done = await runSteps(steps, target.script ? 1 : 0);
+  if (done === back) return back;
+  return done ? answers : undefined;
+}
+
+/** The run configuration that the answers make. */
+export function configurationOf(answers: Answers): RunConfiguration {
+  return {
+    ...(answers.command
+      ? { command: answers.command }
+      : { script: answers.script ?? '', arguments: splitArguments(answers.arguments) }),
+    target: answers.compute,
+    experiment: answers.experiment,
+  } as RunConfiguration;
+}
+
+async function askScript(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+  const command = vscode.l10n.t('Command...');
+  const previous = answers.script ?? session.last.script;
+  const picked = await pickStep<Choice>({
+    title: session.title,
+    step: 1,
+    totalSteps,
+    canGoBack: session.configurations.length > 0,
+    placeholder: vscode.l10n.t('The script to run, or its path inside the folder'),
+    active: (item) => item.value !== undefined && item.value === previous,
+    items: (typed) => [
+      ...session.scripts.map((script) => ({ label: `$(file-code) ${script}`, value: script })),
+      ...typedItem(typed, session.scripts, vscode.l10n.t('Run this script')),
+      {
+        label: `$(terminal) ${command}`,
+        description: vscode.l10n.t('a command line instead of a script'),
+        command: true,
+        alwaysShow: true,
+      },
+      { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
+      session.interpreterItem(),
+    ],
+  });
+  if (picked === back || !picked) return picked ?? false;
+  if (picked.command) return askCommand(session, answers);
+  if (answers.script !== picked.value) {
+    answers.arguments = picked.value === session.last.script ? (session.last.arguments ?? '') : '';
+  }
+  answers.script = picked.value ?? '';
+  delete answers.command;
+  return true;
+}
+
+async function askCommand(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+  const text = await inputStep({
+    title: session.title,
+    step: 2,
+    totalSteps,
+    value: answers.command ?? session.last.command ?? '',
+    placeholder: 'make train',
+    prompt: vscode.l10n.t('A command line, run by the shell in the folder'),
+    validate: (value) => (value.trim() ? undefined : vscode.l10n.t('Enter a command.')),
+  });
+  if (text === back) return askScript(session, answers);
+  if (text === undefined) return false;
+  answers.command = text.trim();
+  delete answers.script;
+  return true;
+}
+
+async function askArguments(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+  if (answers.command) return true;
+  const text = await inputStep({
+    title: session.title,
+    step: 2,
+    totalSteps,
+    value: answers.arguments,
+    placeholder: '--epochs 20 --lr 0.1',
+    prompt: vscode.l10n.t('Arguments of {0}. Enter for none.', answers.script ?? ''),
+    validate: argumentsProblem,
+  });
+  if (text === back) return back;
+  if (text === undefined) return false;
+  answers.arguments = joinArguments(splitArguments(text));
+  return true;
+}
+
+function argumentsProblem(text: string): string | undefined {
+  try {
+    splitArguments(text);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ArgumentsError)) throw error;
+    return vscode.l10n.t('A quote is not closed.');
+  }
+}
+
+async function askCompute(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+  const picked = await pickStep<Choice>({
+    title: session.title,
+    step: 3,
+    totalSteps,
+    placeholder: vscode.l10n.t('The compute target to run on'),
+    active: (item) => item.value === answers.compute,
+    items: () => [
+      ...session.computes.map((compute) => ({
+        label: `$(server) ${compute.name}`,
+        description: describeCompute(compute),
+        ...(compute.problem ? { detail: `$(warning) ${compute.problem}` } : {}),
+        value: compute.name,
+      })),
+      { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
+      session.interpreterItem(),
+    ],
+  });
+  // A command has no arguments step to go back to: back leads to the script.
+  if (picked === back || !picked) {
+    if (picked === back && answers.command) delete answers.command;
+    return picked ?? false;
+  }
+  answers.compute = picked.value ?? answers.compute;
+  return true;
+}
+
+function describeCompute(compute: SubmitSession['computes'][number]): string {
+  const kind = compute.kind === 'local' ? vscode.l10n.t('this machine') : compute.kind;
+  if (compute.slots === null) return kind;
+  const busy = vscode.l10n.t('{0} of {1} slots in use', compute.running ?? 0, compute.slots);
+  const queue = compute.queued ? ` · ${vscode.l10n.t('{0} queued', compute.queued)}` : '';
+  return `${kind} · ${busy}${queue}`;
+}
+
+async function askExperiment(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+  const picked = await pickStep<Choice>({
+    title: session.title,
+    step: 4,
+    totalSteps,
+    placeholder: vscode.l10n.t('The experiment; type a name for a new one. Enter submits.'),
+    active: (item) => item.value === answers.experiment,
+    items: (typed) => {
+      const known = new Set([...session.experiments, answers.experiment]);
+      return [
+        ...[...known].map((name) => ({
+          label: `$(beaker) ${name}`,
+          description: session.experiments.includes(name) ? '' : vscode.l10n.t('new'),
+          value: name,
+        })),
+        ...typedItem(typed, [...known], vscode.l10n.t('New experiment')),
+        { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
+        session.interpreterItem(),
+      ];
+    },
+  });
+  if (picked === back || !picked) return picked ?? false;
+  answers.experiment = picked.value ?? answers.experiment;
+  return true;
+}
+
+/** What was typed, offered as an answer where it is none of the known ones. */
+function typedItem(typed: string, known: readonly string[], description: string): Choice[] {
+  if (!typed || known.includes(typed)) return [];
+  return [{ label: `$(add) ${typed}`, description, value: typed, alwaysShow: true }];
+}

@@ -1,0 +1,117 @@
+import * as vscode from 'vscode';
+import type { Client } from '../../client/client.ts';
+import type { Compute, FoundConfiguration } from '../../api/entities.ts';
+import type { Interpreter, Interpreters } from './interpreter.ts';
+import type { AnswersMemory, LastAnswers } from './memory.ts';
+import type { StepItem } from './multi-step.ts';
+import type { SubmitTarget } from './target.ts';
+
+/** What one submit knows about its folder while it asks. */
+export class SubmitSession {
+  readonly client: Client;
+  readonly workspace: string;
+  readonly target: SubmitTarget;
+  readonly last: LastAnswers;
+  readonly configurations: FoundConfiguration[];
+  readonly scripts: string[];
+  readonly computes: Compute[];
+  readonly experiments: string[];
+  interpreter: Interpreter;
+  private readonly interpreters: Interpreters;
+  private readonly memory: AnswersMemory;
+
+  private constructor(fields: SessionFields) {
+    this.client = fields.client;
+    this.workspace = fields.workspace;
+    this.target = fields.target;
+    this.last = fields.memory.get(fields.target.folder.fsPath);
+    this.configurations = fields.configurations;
+    this.scripts = fields.scripts;
+    this.computes = fields.computes;
+    this.experiments = fields.experiments;
+    this.interpreter = fields.interpreter;
+    this.interpreters = fields.interpreters;
+    this.memory = fields.memory;
+  }
+
+  /** Looks at the folder: its configurations and scripts, and what there is to choose from. */
+  static async open(
+    client: Client,
+    workspace: string,
+    target: SubmitTarget,
+    interpreters: Interpreters,
+    memory: AnswersMemory,
+  ): Promise<SubmitSession> {
+    const folder = target.folder.fsPath;
+    const [found, { computes }, { experiments }, interpreter] = await Promise.all([
+      client.call('listConfigurations', { query: { folder } }),
+      client.call('listComputes'),
+      client.call('listExperiments', { params: { workspace } }),
+      interpreters.of(target.folder, memory.get(folder).interpreter),
+    ]);
+    return new SubmitSession({
+      client,
+      workspace,
+      target,
+      interpreters,
+      memory,
+      computes,
+      interpreter,
+      configurations: found.configurations,
+      scripts: found.scripts,
+      experiments: experiments.map((experiment) => experiment.name),
+    });
+  }
+
+  get folder(): string {
+    return this.target.folder.fsPath;
+  }
+
+  get folderName(): string {
+    return this.folder.split(/[\\/]/).filter(Boolean).at(-1) ?? this.folder;
+  }
+
+  /** The title of every step. */
+  get title(): string {
+    return vscode.l10n.t('Submit Run: {0}', this.folderName);
+  }
+
+  /** Where a run goes when its configuration does not say. */
+  get defaultExperiment(): string {
+    return this.last.experiment ?? this.folderName;
+  }
+
+  remember(answers: LastAnswers): Promise<void> {
+    return this.memory.update(this.folder, answers);
+  }
+
+  /** The line of every step that shows the interpreter and lets one change it. */
+  interpreterItem(): StepItem {
+    return {
+      label: `$(symbol-misc) ${vscode.l10n.t('Interpreter: {0}', this.interpreter.path)}`,
+      description: this.interpreter.source,
+      alwaysShow: true,
+      action: () => this.changeInterpreter(),
+    };
+  }
+
+  private async changeInterpreter(): Promise<void> {
+    const chosen = await this.interpreters.ask(this.target.folder, this.interpreter);
+    if (chosen === undefined) return;
+    await this.remember({ interpreter: chosen });
+    this.interpreter = await this.interpreters.of(this.target.folder, chosen);
+  }
+}
+
+interface SessionFields {
+  client: Client;
+  workspace: string;
+  target: SubmitTarget;
+  interpreters: Interpreters;
+  memory: AnswersMemory;
+  configurations: FoundConfiguration[];
+  scripts: string[];
+  computes: Compute[];
+  experiments: string[];
+  interpreter: Interpreter;
+}

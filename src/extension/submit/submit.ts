@@ -1,0 +1,166 @@
+import { randomUUID } from 'node:crypto';
+import * as vscode from 'vscode';
+import { RunyardError } from '../../api/errors.ts';
+import type { FoundConfiguration, Run } from '../../api/entities.ts';
+import type { SubmitRequest } from '../../api/requests.ts';
+import type { Connection } from '../connection.ts';
+import { RemedyError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { WorkspaceChoice } from '../workspace-choice.ts';
+import { submitterEnvironment } from './environment.ts';
+import { Interpreters } from './interpreter.ts';
+import { AnswersMemory } from './memory.ts';
+import { back } from './multi-step.ts';
+import { editConfiguration, newConfiguration, pickConfiguration } from './pick-configuration.ts';
+import { askQuestions, configurationOf } from './questions.ts';
+import { saveConfiguration } from './save-configuration.ts';
+import { SubmitSession } from './session.ts';
+import { type SubmitTarget, targetOf } from './target.ts';
+import { requireTrust } from './trust.ts';
+import { settleUnsaved } from './unsaved.ts';
+
+type Request = Omit<SubmitRequest, 'environment' | 'requestId' | 'folder'>;
+
+/** *Submit Run*: asks what is to be run, and submits it. */
+export class Submitter {
+  private readonly connection: Connection;
+  private readonly choice: WorkspaceChoice;
+  private readonly memory: AnswersMemory;
+  private readonly interpreters: Interpreters;
+  private readonly submitted: (workspace: string, run: Run) => Promise<void>;
+
+  constructor(
+    connection: Connection,
+    choice: WorkspaceChoice,
+    memento: vscode.Memento,
+    log: Log,
+    submitted: (workspace: string, run: Run) => Promise<void>,
+  ) {
+    this.connection = connection;
+    this.choice = choice;
+    this.memory = new AnswersMemory(memento);
+    this.interpreters = new Interpreters(log);
+    this.submitted = submitted;
+  }
+
+  /** The command: from a click on a folder or a file, or from anywhere. Gives the run, if there is one. */
+  async command(argument: unknown): Promise<Run | undefined> {
+    requireTrust();
+    const target = await targetOf(argument);
+    if (!target) return undefined;
+    const session = await this.openSession(target);
+    const request = await this.askWhat(session);
+    if (!request || !(await settleUnsaved(target.folder))) return undefined;
+    return this.send(session, request);
+  }
+
+  /** Submits a named configuration of a folder without asking what (the person has confirmed already). */
+  async named(folder: vscode.Uri, configurationName: string): Promise<Run | undefined> {
+    requireTrust();
+    const session = await this.openSession({ folder });
+    const found = session.configurations.find((c) => c.name === configurationName);
+    if (!found) {
+      throw new RemedyError(
+        vscode.l10n.t('The folder "{0}" has no run configuration "{1}".', folder.fsPath, configurationName),
+        [],
+      );
+    }
+    if (found.problem) throw this.unusable(session, found);
+    if (!(await settleUnsaved(folder))) return undefined;
+    return this.send(session, requestOf(session, found));
+  }
+
+  private async openSession(target: SubmitTarget): Promise<SubmitSession> {
+    const location = vscode.ProgressLocation.Window;
+    const title = vscode.l10n.t('Runyard: looking at the folder...');
+    return vscode.window.withProgress({ location, title }, async () => {
+      const client = await this.connection.client();
+      const workspace = await this.choice.name(target.folder);
+      return SubmitSession.open(client, workspace, target, this.interpreters, this.memory);
+    });
+  }
+
+  private async askWhat(session: SubmitSession): Promise<Request | undefined> {
+    for (;;) {
+      const found = session.configurations.length > 0 ? await pickConfiguration(session) : newConfiguration;
+      if (!found) return undefined;
+      if (found !== newConfiguration) {
+        await session.remember({ configuration: found.name });
+        return requestOf(session, found);
+      }
+      const answers = await askQuestions(session);
+      if (answers === back) continue;
+      if (!answers) return undefined;
+      const configuration = configurationOf(answers);
+      const name = await saveConfiguration(session, configuration);
+      if (name === false) return undefined;
+      await session.remember({ ...answers, ...(name ? { configuration: name } : {}) });
+      return {
+        ...(name ? { configurationName: name } : { configuration }),
+        experiment: answers.experiment,
+        interpreter: session.interpreter.path,
+      };
+    }
+  }
+
+  private async send(session: SubmitSession, request: Request): Promise<Run | undefined> {
+    const title = vscode.l10n.t('Submitting {0}', session.folderName);
+    const location = vscode.ProgressLocation.Notification;
+    const run = await vscode.window.withProgress({ location, title, cancellable: true }, (_, token) =>
+      this.post(session, request, token),
+    );
+    if (run) await this.submitted(session.workspace, run);
+    return run;
+  }
+
+  private async post(
+    session: SubmitSession,
+    request: Request,
+    token: vscode.CancellationToken,
+  ): Promise<Run | undefined> {
+    const abort = new AbortController();
+    token.onCancellationRequested(() => abort.abort());
+    const params = { workspace: session.workspace };
+    const body: SubmitRequest = {
+      ...request,
+      folder: session.folder,
+      environment: submitterEnvironment(process.env),
+      requestId: randomUUID(),
+    };
+    let run: Run;
+    try {
+      run = await session.client.call('submitRun', { params, body, signal: abort.signal });
+    } catch (error) {
+      throw this.withRemedies(session, request, error);
+    }
+    if (!token.isCancellationRequested) return run;
+    await session.client.call('cancelRun', { params: { ...params, run: run.id } });
+    return undefined;
+  }
+
+  private withRemedies(session: SubmitSession, request: Request, error: unknown): unknown {
+    const found = session.configurations.find((c) => c.name === request.configurationName);
+    if (!(error instanceof RunyardError) || error.code !== 'bad_request' || !found) return error;
+    const message = [error.message, error.action].filter(Boolean).join(' ');
+    return new RemedyError(message, [this.editRemedy(session, found)], error);
+  }
+
+  private unusable(session: SubmitSession, found: FoundConfiguration): RemedyError {
+    return new RemedyError(found.problem ?? '', [this.editRemedy(session, found)]);
+  }
+
+  private editRemedy(session: SubmitSession, found: FoundConfiguration) {
+    return {
+      label: vscode.l10n.t('Edit Run Configuration'),
+      run: () => editConfiguration(session.folder, found.path),
+    };
+  }
+}
+
+function requestOf(session: SubmitSession, found: FoundConfiguration): Request {
+  return {
+    configurationName: found.name,
+    experiment: found.configuration?.experiment ?? session.defaultExperiment,
+    interpreter: session.interpreter.path,
+  };
+}

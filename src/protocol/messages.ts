@@ -1,0 +1,164 @@
+import * as z from 'zod';
+
+/** The version of docs/agent-protocol.md that this side speaks. */
+export const protocolVersion = 1;
+
+/** Statuses that an agent reports; a part of the run statuses. */
+export const attemptStates = [
+  'Queued',
+  'Preparing',
+  'Starting',
+  'Running',
+  'CancelRequested',
+  'Finalizing',
+  'Completed',
+  'Failed',
+  'Canceled',
+] as const;
+
+export const manifestEntrySchema = z.union([
+  z.object({
+    path: z.string(),
+    mode: z.literal([0o644, 0o755]),
+    size: z.number().int().min(0),
+    hash: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  z.object({ path: z.string(), link: z.string() }),
+  z.object({ path: z.string(), dir: z.literal(true) }),
+]);
+export type ManifestEntry = z.infer<typeof manifestEntrySchema>;
+
+export const manifestSchema = z.object({ version: z.literal(1), entries: z.array(manifestEntrySchema) });
+export type Manifest = z.infer<typeof manifestSchema>;
+
+export const specSchema = z.object({
+  protocol: z.literal(protocolVersion),
+  run: z.string(),
+  attempt: z.number().int().min(1),
+  experiment: z.string(),
+  workspace: z.string(),
+  manifest: z.string(),
+  command: z.array(z.string()).nullable(),
+  shell: z.string().nullable(),
+  variables: z.record(z.string(), z.string()),
+  inherit_environment: z.boolean(),
+  resources: z.object({ slots: z.number().int().min(1), gpus: z.number().int().min(0) }),
+  max_seconds: z.number().nullable(),
+  grace_seconds: z.number(),
+  monitor_seconds: z.number(),
+});
+export type Spec = z.infer<typeof specSchema>;
+
+const attemptErrorSchema = z.object({ code: z.string(), message: z.string(), tail: z.string() });
+
+export const attemptStatusSchema = z.object({
+  state: z.enum(attemptStates),
+  since: z.number(),
+  reason: z.string(),
+  heartbeat: z.number(),
+  exit_code: z.number().nullish(),
+  signal: z.union([z.number(), z.string()]).nullish(),
+  error: attemptErrorSchema.nullish(),
+  started: z.number().nullish(),
+  ended: z.number().nullish(),
+  queue: z.object({ position: z.number(), ahead: z.number(), slots: z.number() }).partial().nullish(),
+  gpus: z.array(z.number()).nullish(),
+});
+export type AttemptStatus = z.infer<typeof attemptStatusSchema>;
+
+export const attemptEventSchema = z.object({
+  n: z.number().int(),
+  t: z.number().min(-8.64e15).max(8.64e15),
+  state: z.enum(attemptStates),
+  reason: z.string(),
+  exit_code: z.number().nullish(),
+  signal: z.union([z.number(), z.string()]).nullish(),
+  error: attemptErrorSchema.nullish(),
+});
+export type AttemptEvent = z.infer<typeof attemptEventSchema>;
+
+export const monitorRecordSchema = z.object({
+  n: z.number().int(),
+  t: z.number(),
+  cpu: z.number().nullish(),
+  rss: z.number().nullish(),
+  host_cpu: z.number().nullish(),
+  host_memory: z.number().nullish(),
+  gpus: z.array(z.object({ index: z.number(), utilisation: z.number(), memory: z.number() })).nullish(),
+  disk_free: z.number().nullish(),
+});
+export type MonitorRecord = z.infer<typeof monitorRecordSchema>;
+
+export const fileEntrySchema = z.object({
+  path: z.string(),
+  size: z.number(),
+  mtime: z.number(),
+  sha256: z.string().nullish(),
+});
+export type FileEntry = z.infer<typeof fileEntrySchema>;
+
+export const hostLoadSchema = z.object({
+  cpu: z.number().nullish(),
+  memory_used: z.number().nullish(),
+  memory_total: z.number().nullish(),
+  disk_free: z.number().nullish(),
+  running: z.number(),
+  queued: z.number(),
+  slots: z.number(),
+});
+export type HostLoad = z.infer<typeof hostLoadSchema>;
+
+export const helloSchema = z.object({
+  protocol: z.number(),
+  agent: z.string(),
+  pid: z.number(),
+  root: z.string(),
+  facts: z.record(z.string(), z.unknown()),
+});
+export type Hello = z.infer<typeof helloSchema>;
+
+/** One page of a listing. */
+export const filesReplySchema = z.object({ files: z.array(fileEntrySchema), more: z.boolean().optional() });
+
+/** Where the server is in a streamed file. */
+export interface Cursor {
+  offset: number;
+  generation: string;
+}
+
+/** Size and generation of each streamed file at its end. */
+const endsSchema = z.record(z.string(), z.object({ size: z.number(), generation: z.string() }));
+export type Ends = z.infer<typeof endsSchema>;
+
+/** What a watch reports. */
+export const notificationSchema = z.discriminatedUnion('kind', [
+  z.object({ watch: z.number(), kind: z.literal('status'), status: attemptStatusSchema }),
+  z.object({
+    watch: z.number(),
+    kind: z.literal('data'),
+    file: z.string(),
+    generation: z.string(),
+    offset: z.number().int().min(0),
+  }),
+  z.object({
+    watch: z.number(),
+    kind: z.literal('files'),
+    files: z.array(fileEntrySchema),
+    /** A header holds no more of them: the rest is asked for. */
+    more: z.boolean().optional(),
+  }),
+  z.object({
+    watch: z.number(),
+    /** A part of what `end` says, when that is too long for a header. */
+    kind: z.literal('ends'),
+    ends: endsSchema,
+  }),
+  z.object({
+    watch: z.number(),
+    kind: z.literal('end'),
+    files: z.array(fileEntrySchema),
+    more: z.boolean().optional(),
+    ends: endsSchema,
+  }),
+]);
+export type Notification = z.infer<typeof notificationSchema>;

@@ -1,0 +1,11 @@
+/** archiver 8 ships no types; this is the part that is used. */
+declare module 'archiver' {
+  import type { Readable } from 'node:stream';
+  export class ZipArchive extends Readable {
+    constructor(options?: { zlib?: { level?: number } });
+    append(source: string | Buffer | Readable, data: { name: string; date?: Date; mode?: number }): this;
+    file(path: string, data: { name: string; date?: Date; mode?: number }): this;
+    symlink(path: string, target: string, mode?: number): this;
+    finalize(): Promise<void>;
+  }
+}

@@ -1,0 +1,195 @@
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { RunyardError } from '../../api/errors.ts';
+import type { RunConfiguration } from '../../api/run-configuration.ts';
+import type { Launch } from '../launch.ts';
+
+/** A configuration that can be run, and what has to be said about it. */
+export interface ResolvedConfiguration {
+  launch: Launch;
+  compute: string;
+  warnings: string[];
+}
+
+export interface Submitter {
+  /** Interpreter the person has selected. */
+  interpreter?: string | undefined;
+  /** Their environment; PATH is looked at. */
+  environment: Record<string, string>;
+}
+
+const python3 = 'python3';
+/** What no process can be given as an argument or variable. */
+const unfit = /\0|\p{Surrogate}/u;
+
+/**
+ * Says what is to be run. Throws `bad_request` or `not_found` for what cannot be: nothing has been written
+ * then.
+ */
+export async function resolveConfiguration(
+  folder: string,
+  configuration: RunConfiguration,
+  submitter: Submitter,
+): Promise<ResolvedConfiguration> {
+  const warnings: string[] = [];
+  refuseUnsupported(configuration);
+  warnAboutUnused(configuration, warnings);
+  const interpreter = await findInterpreter(folder, configuration, submitter);
+  const launch = {
+    ...(await whatToRun(folder, configuration, interpreter)),
+    interpreter,
+    variables: {
+      ...stringsOf(configuration.environment?.environmentVariables),
+      ...stringsOf(configuration.environmentVariables),
+    },
+    slots: configuration.resources?.slots ?? 1,
+    gpus: configuration.resources?.gpus ?? 0,
+    maxSeconds: configuration.maxRunDurationSeconds ?? null,
+  };
+  return { launch, compute: configuration.target || 'local', warnings };
+}
+
+function stringsOf(values: Record<string, string> | null | undefined): Record<string, string> {
+  for (const [name, value] of Object.entries(values ?? {})) {
+    if (name === '' || name.includes('=') || unfit.test(name)) {
+      throw new RunyardError('bad_request', `"${name}" cannot be the name of an environment variable.`);
+    }
+    if (unfit.test(value)) {
+      throw new RunyardError(
+        'bad_request',
+        `The environment variable ${name} holds a NUL or half a character.`,
+      );
+    }
+  }
+  return values ?? {};
+}
+
+async function whatToRun(
+  folder: string,
+  configuration: RunConfiguration,
+  interpreter: string,
+): Promise<Pick<Launch, 'script' | 'command' | 'shell'>> {
+  const { script, command } = configuration;
+  const args = configuration.arguments ?? [];
+  if (
+    [...args, script ?? '', ...(Array.isArray(command) ? command : [command ?? ''])].some((part) =>
+      unfit.test(part),
+    )
+  ) {
+    throw new RunyardError('bad_request', 'An argument holds a NUL or half a character.');
+  }
+  if (command && (typeof command === 'string' ? command.trim() : command.length > 0)) {
+    if (script) {
+      throw new RunyardError('bad_request', 'The run configuration has both "script" and "command".', {
+        action: 'Keep one of the two.',
+      });
+    }
+    if (typeof command === 'string')
+      return { script: command.trim().slice(0, 200), command: null, shell: command };
+    if (!command[0]) throw new RunyardError('bad_request', 'The "command" does not begin with a program.');
+    return { script: command.join(' ').slice(0, 200), command, shell: null };
+  }
+  if (!script) {
+    throw new RunyardError('bad_request', 'The run configuration says neither "script" nor "command".', {
+      action: 'Say which script is to be run.',
+    });
+  }
+  const file = path.resolve(folder, script);
+  const relative = path.relative(folder, file);
+  if (relative.startsWith('..') || path.isAbsolute(relative)) {
+    throw new RunyardError('bad_request', `The script ${script} is outside the folder ${folder}.`, {
+      action: 'Name a script inside the folder: only the folder is sent.',
+    });
+  }
+  const isFile = await stat(file).then(
+    (s) => s.isFile(),
+    () => false,
+  );
+  if (!isFile) {
+    throw new RunyardError('not_found', `The script ${script} is not in ${folder}.`, {
+      action: 'Name a script by its path in the folder, or choose another folder.',
+    });
+  }
+  // "./" keeps a script named like an option from being one.
+  const name = relative.split(path.sep).join('/');
+  return {
+    script: name,
+    command: [interpreter, '-u', name.startsWith('-') ? `./${name}` : name, ...args],
+    shell: null,
+  };
+}
+
+/** The configuration's interpreter, else the one the person has selected, else python3 of their PATH. */
+async function findInterpreter(
+  folder: string,
+  configuration: RunConfiguration,
+  submitter: Submitter,
+): Promise<string> {
+  const named = configuration.environment?.python?.interpreterPath;
+  // "python" is what Azure writes when nobody said anything.
+  const asked = (named && named !== 'python' ? named : undefined) ?? submitter.interpreter ?? python3;
+  const candidates = asked.includes('/')
+    ? [path.resolve(folder, asked)]
+    : (submitter.environment['PATH'] ?? process.env['PATH'] ?? '')
+        .split(path.delimiter)
+        .filter(Boolean)
+        .map((dir) => path.join(dir, asked));
+  for (const file of candidates) {
+    if (await isExecutable(file)) return file;
+  }
+  if (asked === python3) {
+    throw new RunyardError('not_found', 'There is no python3 on the PATH.', {
+      action: 'Install Python 3, or select an interpreter.',
+    });
+  }
+  throw new RunyardError('not_found', `The Python interpreter ${asked} is not there or cannot be run.`, {
+    action: 'Select another interpreter.',
+  });
+}
+
+async function isExecutable(file: string): Promise<boolean> {
+  try {
+    await access(file, constants.X_OK);
+    return (await stat(file)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function refuseUnsupported(configuration: RunConfiguration): void {
+  const refuse = (key: string, value: unknown, action: string): never => {
+    throw new RunyardError(
+      'bad_request',
+      `This version cannot run a configuration with ${key}: ${String(value)}.`,
+      {
+        action,
+      },
+    );
+  };
+  if (configuration.framework === 'PySpark' || configuration.framework === 'CNTK') {
+    refuse('framework', configuration.framework, 'Use framework: Python.');
+  }
+  if ((configuration.nodeCount ?? 1) > 1) {
+    refuse('nodeCount', configuration.nodeCount, 'This machine is one node: set nodeCount: 1.');
+  }
+}
+
+/** What Azure would have prepared and this version does not: said before, not found out after. */
+function warnAboutUnused(configuration: RunConfiguration, warnings: string[]): void {
+  const { environment } = configuration;
+  if (environment?.docker?.enabled || configuration.docker?.useDocker || configuration.docker?.enabled) {
+    warnings.push('The docker section is not used: the command runs on the machine itself.');
+  }
+  const managed = environment?.python?.userManagedDependencies === false;
+  if (managed && (environment.python?.condaDependenciesFile || environment.python?.condaDependencies)) {
+    warnings.push('The conda dependencies are not installed: the interpreter is used as it is.');
+  }
+  for (const key of ['data', 'dataReferences', 'outputData'] as const) {
+    const section = configuration[key];
+    if (section && Object.keys(section).length > 0) warnings.push(`The section "${key}" is not used yet.`);
+  }
+  if (configuration.communicator && configuration.communicator !== 'None') {
+    warnings.push(`communicator: ${configuration.communicator} is not used: one process is started.`);
+  }
+}

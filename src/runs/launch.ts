@@ -1,0 +1,38 @@
+import { protocolVersion, type Spec } from '../protocol/messages.ts';
+
+/** What is to be run, resolved once at the submit and kept: a rerun does the very same. */
+export interface Launch {
+  /** For people: the script, or the command's beginning. */
+  script: string;
+  /** Arguments as they are, without a shell; null when `shell` is set. */
+  command: string[] | null;
+  shell: string | null;
+  interpreter: string;
+  variables: Record<string, string>;
+  slots: number;
+  gpus: number;
+  maxSeconds: number | null;
+}
+
+/** Between terminate and kill. */
+const graceSeconds = 10;
+const monitorSeconds = 2;
+
+/** The agent's view of an attempt (docs/agent-protocol.md). */
+export function specOf(
+  launch: Launch,
+  identity: { run: string; attempt: number; experiment: string; workspace: string; manifest: string },
+): Spec {
+  return {
+    protocol: protocolVersion,
+    ...identity,
+    command: launch.command,
+    shell: launch.shell,
+    variables: launch.variables,
+    inherit_environment: true,
+    resources: { slots: launch.slots, gpus: launch.gpus },
+    max_seconds: launch.maxSeconds,
+    grace_seconds: graceSeconds,
+    monitor_seconds: monitorSeconds,
+  };
+}

@@ -1,0 +1,289 @@
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import type { Artifact, MetricWindow, Run, RunDetail } from '../api/entities.ts';
+import { RunyardError } from '../api/errors.ts';
+import { isTerminal } from '../api/run-status.ts';
+import type { Hosts } from '../compute/hosts.ts';
+import { mostPayloadBytes } from '../protocol/frames.ts';
+import type { OpenWorkspace } from '../store/workspaces.ts';
+import type { Writer } from '../store/writer.ts';
+import { attemptDir, isLog } from './attempt-files.ts';
+import { Collector } from './collector.ts';
+import { downloadRun } from './download.ts';
+import { fileSize, mainLog, readPart, removeFolder } from './log-files.ts';
+import { readWindow, type Axis } from './metrics/window.ts';
+import * as queries from './queries.ts';
+import { Submissions, type SubmitArgs } from './submissions.ts';
+import type { RunWrites } from './writes.ts';
+
+export interface RunServiceOptions {
+  workspace: OpenWorkspace;
+  writer: Writer;
+  hosts: Hosts;
+  home: string;
+  /** Sends a hint (an event without a number) to who listens to the workspace. */
+  hint(event: object): void;
+  log(line: string): void;
+}
+
+/** Experiments and runs of one workspace. */
+export class RunService {
+  private readonly options: RunServiceOptions;
+  private readonly submissions: Submissions;
+  private readonly collectors = new Map<string, Collector>();
+  /** Live runs whose host cannot be reached now. */
+  private readonly unreachable = new Set<string>();
+
+  constructor(options: RunServiceOptions) {
+    this.options = options;
+    this.submissions = new Submissions({
+      ...options,
+      handedOver: (run, attempt) => {
+        this.collect(run, attempt);
+        // Canceled in the moment of the hand-over: the host has to hear of it.
+        if (this.get(run).status === 'CancelRequested') void this.tellHost(run).catch(() => undefined);
+      },
+    });
+  }
+
+  /** Takes up every run that had not ended when the server did. */
+  resume(): void {
+    const active = queries.activeRunIds(this.options.workspace.reader);
+    this.submissions.sweep(new Set(active.map(({ id }) => id)));
+    for (const { id } of active) {
+      const { attempts } = this.get(id);
+      if (!this.submissions.resume(id, attempts)) this.collect(id, attempts);
+    }
+  }
+
+  /** Runs that have not ended. */
+  get activeRuns(): number {
+    return queries.activeRunIds(this.options.workspace.reader).length;
+  }
+
+  submit(args: SubmitArgs): Promise<Run> {
+    return this.submissions.submit(args);
+  }
+
+  rerun(id: string, environment: Record<string, string>, requestId: string | undefined): Promise<Run> {
+    return this.submissions.rerun(id, environment, requestId);
+  }
+
+  get(id: string): Run {
+    return this.withReachability(queries.getRun(this.reader, id));
+  }
+
+  detail(id: string): RunDetail {
+    return this.withReachability(queries.getRunDetail(this.reader, id));
+  }
+
+  list(query: queries.RunListQuery): { runs: Run[]; cursor: string | null } {
+    const page = queries.listRuns(this.reader, query);
+    return { ...page, runs: page.runs.map((run) => this.withReachability(run)) };
+  }
+
+  withReachability<R extends Run>(run: R): R {
+    return this.unreachable.has(run.id) ? { ...run, hostReachable: false } : run;
+  }
+
+  /** Asks for the end of a run. Its supervisor does it; when the host cannot be reached, as soon as it can. */
+  async cancel(id: string): Promise<Run> {
+    const run = this.get(id);
+    if (isTerminal(run.status)) {
+      throw new RunyardError('conflict', `The run ${id} has ended already (${run.status}).`);
+    }
+    await this.write('runs.transition', {
+      id,
+      attempt: run.attempts,
+      time: Date.now(),
+      status: 'CancelRequested',
+      reason: 'Cancel was asked for',
+    });
+    if (!this.submissions.cancel(id)) await this.tellHost(id);
+    return this.get(id);
+  }
+
+  async delete(id: string): Promise<void> {
+    const { compute } = this.get(id);
+    await this.write('runs.delete', { id });
+    await this.forget(id, compute);
+  }
+
+  async deleteExperiment(name: string): Promise<void> {
+    const runs = queries.listRuns(this.reader, { experiment: name, limit: 1_000_000 }).runs;
+    await this.write('experiments.delete', { name });
+    for (const run of runs) await this.forget(run.id, run.compute);
+  }
+
+  update(args: {
+    id: string;
+    displayName?: string | undefined;
+    tags?: Record<string, string | null> | undefined;
+  }): Promise<Run> {
+    return this.write('runs.update', args);
+  }
+
+  windows(
+    id: string,
+    query: {
+      names: string[];
+      from?: number | undefined;
+      to?: number | undefined;
+      axis: Axis;
+      points: number;
+    },
+  ): MetricWindow[] {
+    const { seq } = queries.runRow(this.reader, id);
+    const ids = queries.seriesIds(this.reader, seq, query.names);
+    const range = {
+      from: query.from ?? -Infinity,
+      to: query.to ?? Infinity,
+      axis: query.axis,
+      points: query.points,
+    };
+    return [...ids].map(([name, series]) => readWindow(this.reader, series, name, range));
+  }
+
+  artifacts(id: string): Promise<Artifact[]> {
+    const { seq } = queries.runRow(this.reader, id);
+    return Promise.all(
+      queries.artifactRows(this.reader, seq).map(async (row) => {
+        const artifact = queries.toArtifact(row);
+        if (!isLog(row.path)) return artifact;
+        return { ...artifact, stored: true, size: await fileSize(this.logFile(id, row.attempt, row.path)) };
+      }),
+    );
+  }
+
+  /** Bytes of one file: from the workspace where it is, else from the host. Throws `not_found`. */
+  async readArtifact(
+    id: string,
+    file: string,
+    offset: number,
+    length: number,
+  ): Promise<{ size: number; data: Uint8Array }> {
+    const row = queries.runRow(this.reader, id);
+    const artifact = queries.artifactRows(this.reader, row.seq).find((one) => one.path === file);
+    if (file === mainLog || (artifact && isLog(file))) {
+      return readPart(this.logFile(id, artifact?.attempt ?? Math.max(1, row.attempts), file), offset, length);
+    }
+    if (!artifact) throw new RunyardError('not_found', `The run ${id} has no file "${file}".`);
+    if (artifact.stored && artifact.hash) {
+      return readPart(this.options.workspace.blobs.pathOf(artifact.hash), offset, length);
+    }
+    const channel = await this.options.hosts.get(row.compute).connect();
+    const parts: Uint8Array[] = [];
+    let size = artifact.size;
+    for (let at = 0; at < length;) {
+      const { result, payload } = await channel.request<{ size: number }>('file.read', {
+        run: id,
+        attempt: artifact.attempt,
+        path: file,
+        offset: offset + at,
+        length: Math.min(mostPayloadBytes, length - at),
+      });
+      size = result.size;
+      if (payload.byteLength === 0) break;
+      parts.push(payload);
+      at += payload.byteLength;
+    }
+    return { size, data: Buffer.concat(parts) };
+  }
+
+  download(id: string): Promise<Readable> {
+    return downloadRun(this.options.workspace, id);
+  }
+
+  /** Resolves when no submit is under way. */
+  settled(): Promise<void> {
+    return this.submissions.settled();
+  }
+
+  /** Takes no new submits from now on; afterwards every submit that was taken is an active run. */
+  close(): Promise<void> {
+    return this.submissions.close();
+  }
+
+  reopen(): void {
+    this.submissions.reopen();
+  }
+
+  /** Ends what is under way here; runs go on on their hosts, submits in the next server. */
+  async stop(): Promise<void> {
+    await this.submissions.leave();
+    await Promise.all([...this.collectors.values()].map((collector) => collector.stop()));
+  }
+
+  get reader() {
+    return this.options.workspace.reader;
+  }
+
+  private logFile(id: string, attempt: number, file: string): string {
+    return path.join(attemptDir(this.options.workspace, id, attempt), file);
+  }
+
+  private collect(run: string, attempt: number): void {
+    if (this.collectors.has(run)) return;
+    const { workspace, writer, hosts, hint, log } = this.options;
+    const row = queries.runRow(workspace.reader, run);
+    const collector = new Collector({
+      workspace,
+      writer,
+      host: hosts.get(row.compute),
+      run,
+      attempt,
+      hint,
+      log,
+      reachable: (reachable) => {
+        const changed = reachable ? this.unreachable.delete(run) : !this.unreachable.has(run);
+        if (!reachable) this.unreachable.add(run);
+        if (changed) hint({ type: 'run', run: this.get(run) });
+        if (reachable && this.get(run).status === 'CancelRequested')
+          void this.tellHost(run).catch(() => undefined);
+      },
+      finished: () => {
+        this.collectors.delete(run);
+        this.unreachable.delete(run);
+        void collector.stop();
+      },
+    });
+    this.collectors.set(run, collector);
+    collector.start();
+  }
+
+  private async tellHost(id: string): Promise<void> {
+    const row = queries.runRow(this.reader, id);
+    const channel = await this.options.hosts.get(row.compute).connect();
+    await channel.request('run.cancel', {
+      run: id,
+      attempt: Math.max(1, row.attempts),
+      reason: 'Cancel was asked for',
+    });
+  }
+
+  /** Files and the host's copy of a run that is no longer in the database. */
+  private async forget(id: string, compute: string): Promise<void> {
+    const { workspace, hosts, log } = this.options;
+    const collector = this.collectors.get(id);
+    this.collectors.delete(id);
+    await collector?.stop();
+    await removeFolder(workspace.runDir(id));
+    await hosts
+      .get(compute)
+      .connect()
+      .then((channel) => channel.request('run.delete', { run: id }))
+      .catch((error: RunyardError) => {
+        if (error.code !== 'not_found') log(`${id} stays on ${compute}: ${error.message}`);
+      });
+  }
+
+  private write<N extends keyof RunWrites & string>(
+    operation: N,
+    args: Parameters<RunWrites[N]>[1],
+  ): Promise<ReturnType<RunWrites[N]>> {
+    const { writer, workspace } = this.options;
+    return writer.write<RunWrites, N>(workspace.file, operation, args as never) as Promise<
+      ReturnType<RunWrites[N]>
+    >;
+  }
+}

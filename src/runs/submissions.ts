@@ -1,0 +1,333 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import type { GitFacts, Run } from '../api/entities.ts';
+import { RunyardError } from '../api/errors.ts';
+import { experimentNameSchema } from '../api/requests.ts';
+import type { RunConfiguration } from '../api/run-configuration.ts';
+import type { Hosts } from '../compute/hosts.ts';
+import { manifestSchema } from '../protocol/messages.ts';
+import { gitProperties, readGitFacts } from '../snapshot/git-facts.ts';
+import { existingFolder, takeSnapshot, type Snapshot } from '../snapshot/take.ts';
+import type { OpenWorkspace } from '../store/workspaces.ts';
+import type { Writer } from '../store/writer.ts';
+import { readConfiguration } from './configuration/files.ts';
+import { resolveConfiguration } from './configuration/resolve.ts';
+import { deliver, hostHas } from './delivery.ts';
+import { specOf, type Launch } from './launch.ts';
+import { PendingSubmits } from './pending.ts';
+import { getRun, runRow, type RunRow } from './queries.ts';
+import type { RunWrites } from './writes.ts';
+
+export interface SubmitArgs {
+  folder: string;
+  configurationName?: string | undefined;
+  configuration?: Partial<RunConfiguration> | undefined;
+  experiment?: string | undefined;
+  displayName?: string | undefined;
+  tags?: Record<string, string> | undefined;
+  interpreter?: string | undefined;
+  environment: Record<string, string>;
+  requestId?: string | undefined;
+}
+
+export interface SubmissionsOptions {
+  workspace: OpenWorkspace;
+  writer: Writer;
+  hosts: Hosts;
+  /** Runyard's home: never part of a snapshot. */
+  home: string;
+  /** The host has the run: collect what it does. */
+  handedOver(run: string, attempt: number): void;
+  log(line: string): void;
+}
+
+interface Beginning {
+  experiment: string;
+  displayName: string | null;
+  parentId: string | null;
+  compute: string;
+  configuration: RunConfiguration;
+  launch: Launch;
+  sourceDirectory: string;
+  tags: Record<string, string>;
+  warnings: string[];
+  environment: Record<string, string>;
+  requestId: string | null;
+  snapshotOf: string | null;
+}
+
+interface UnderWay {
+  abort: AbortController;
+  /** A person wants it to end; otherwise an abort leaves the run to the next server. */
+  canceled: boolean;
+  done: Promise<void>;
+}
+
+/** From a folder and a configuration to a run that its host has. */
+export class Submissions {
+  private readonly options: SubmissionsOptions;
+  private readonly pending: PendingSubmits;
+  private readonly underWay = new Map<string, UnderWay>();
+  /** Submits that have no run yet. */
+  private readonly beginning = new Set<Promise<unknown>>();
+  private closed = false;
+
+  constructor(options: SubmissionsOptions) {
+    this.options = options;
+    this.pending = new PendingSubmits(path.join(options.workspace.dir, 'pending'));
+  }
+
+  get count(): number {
+    return this.underWay.size;
+  }
+
+  /**
+   * Checks everything that can be checked, makes the run, and goes on in the background. Throws RunyardError
+   * before anything is written.
+   */
+  async submit(args: SubmitArgs): Promise<Run> {
+    const folder = await existingFolder(args.folder);
+    const found = args.configurationName
+      ? await readConfiguration(folder, args.configurationName)
+      : undefined;
+    const configuration: RunConfiguration = { ...found?.configuration, ...definedOf(args.configuration) };
+    const { launch, compute, warnings } = await resolveConfiguration(folder, configuration, args);
+    this.options.hosts.get(compute);
+    const experiment = experimentOf(args.experiment ?? configuration.experiment ?? path.basename(folder));
+    return this.begin({
+      experiment,
+      displayName: args.displayName ?? configuration.displayName ?? null,
+      parentId: null,
+      compute,
+      configuration,
+      launch,
+      sourceDirectory: folder,
+      tags: { ...configuration.tags, ...args.tags },
+      warnings: [...(found?.warnings ?? []), ...warnings],
+      environment: args.environment,
+      requestId: args.requestId ?? null,
+      snapshotOf: null,
+    });
+  }
+
+  /** The very same snapshot with the same configuration. Throws `conflict` when the run has no snapshot. */
+  async rerun(id: string, environment: Record<string, string>, requestId: string | undefined): Promise<Run> {
+    const row = runRow(this.options.workspace.reader, id);
+    if (!row.snapshot_id) throw new RunyardError('conflict', `The run ${id} has no snapshot to run again.`);
+    const { tags } = getRun(this.options.workspace.reader, id);
+    return this.begin({
+      experiment: row.experiment,
+      displayName: null,
+      parentId: null,
+      compute: row.compute,
+      configuration: JSON.parse(row.configuration) as RunConfiguration,
+      launch: JSON.parse(row.launch) as Launch,
+      sourceDirectory: row.source_directory,
+      tags: { ...tags, 'runyard.rerun_of': id },
+      warnings: [],
+      environment,
+      requestId: requestId ?? null,
+      snapshotOf: id,
+    });
+  }
+
+  /** Goes on with a submit that a killed server left; false when the host has the run. */
+  resume(id: string, attempts: number): boolean {
+    if (attempts > 0 && !this.pending.has(id)) return false;
+    this.track(id, (signal) => this.handOver(id, signal));
+    return true;
+  }
+
+  /** Clears away what belongs to none of these runs; before the first submit. */
+  sweep(active: ReadonlySet<string>): void {
+    this.pending.sweep(active);
+  }
+
+  /** Stops a submit that the host has not got yet; false when there is none. */
+  cancel(id: string): boolean {
+    const current = this.underWay.get(id);
+    if (!current) return false;
+    current.canceled = true;
+    current.abort.abort();
+    return true;
+  }
+
+  /** Resolves when no submit is under way. */
+  async settled(): Promise<void> {
+    while (this.underWay.size + this.beginning.size > 0) {
+      await Promise.allSettled([...this.beginning, ...[...this.underWay.values()].map(({ done }) => done)]);
+    }
+  }
+
+  /** Takes no new submits; resolves when those that had been taken have a run. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.allSettled([...this.beginning]);
+  }
+
+  reopen(): void {
+    this.closed = false;
+  }
+
+  /** Lets go of every submit under way, as they are: the next server goes on with them. */
+  async leave(): Promise<void> {
+    await this.close();
+    for (const { abort } of this.underWay.values()) abort.abort();
+    await this.settled();
+  }
+
+  private begin(run: Beginning): Promise<Run> {
+    if (this.closed) {
+      throw new RunyardError('unavailable', 'The workspace takes no submits now: it is being closed.', {
+        action: 'Try again.',
+      });
+    }
+    const begun = this.create(run).finally(() => this.beginning.delete(begun));
+    this.beginning.add(begun);
+    return begun;
+  }
+
+  private async create(run: Beginning): Promise<Run> {
+    const { workspace, writer } = this.options;
+    const { environment, ...rest } = run;
+    const id = newRunId(run.experiment);
+    await this.pending.put(id, { environment });
+    let created: Run;
+    try {
+      created = await writer.write<RunWrites, 'runs.create'>(workspace.file, 'runs.create', {
+        ...rest,
+        id,
+        script: run.launch.script,
+        createdAt: Date.now(),
+        reason: run.snapshotOf ? `The snapshot of ${run.snapshotOf} is used` : 'Taking the snapshot',
+      });
+    } catch (error) {
+      await this.pending.remove(id);
+      throw error;
+    }
+    if (created.id !== id) {
+      // The same request came twice.
+      await this.pending.remove(id);
+      return created;
+    }
+    this.track(id, (signal) => this.handOver(id, signal));
+    return created;
+  }
+
+  private track(id: string, work: (signal: AbortSignal) => Promise<void>): void {
+    const abort = new AbortController();
+    const current: UnderWay = { abort, canceled: false, done: Promise.resolve() };
+    this.underWay.set(id, current);
+    current.done = work(abort.signal)
+      .catch((error: unknown) => this.fail(id, error, current))
+      .finally(() => this.underWay.delete(id));
+  }
+
+  private async handOver(id: string, signal: AbortSignal): Promise<void> {
+    const { workspace, writer, hosts, handedOver, log } = this.options;
+    const row = runRow(workspace.reader, id);
+    const pending = await this.pending.get(id);
+    if (!pending) {
+      throw new RunyardError('conflict', 'The server ended before it had handed the run to its host.', {
+        action: 'Submit again.',
+      });
+    }
+    if (row.status === 'CancelRequested' && !(await hostHas(hosts.get(row.compute), id, row.attempts))) {
+      this.cancel(id);
+      signal.throwIfAborted();
+    }
+    const prepared = await this.prepare(row, signal);
+    const attempt = await writer.write<RunWrites, 'runs.prepared'>(workspace.file, 'runs.prepared', {
+      id,
+      snapshot: prepared.snapshot,
+      git: prepared.git,
+      properties: {
+        ContentSnapshotId: prepared.snapshot.id,
+        ...(prepared.git ? gitProperties(prepared.git) : {}),
+      },
+      warnings: JSON.parse(row.warnings) as string[],
+    });
+    const spec = specOf(JSON.parse(row.launch) as Launch, {
+      run: id,
+      attempt,
+      experiment: row.experiment,
+      workspace: workspace.name,
+      manifest: prepared.snapshot.id,
+    });
+    await deliver(hosts.get(row.compute), workspace.blobs, prepared.snapshot, {
+      request: { spec, environment: pending.environment },
+      signal,
+      log,
+    });
+    await this.pending.remove(id);
+    handedOver(id, attempt);
+  }
+
+  /** The snapshot and the git facts: those the run has (of the run that is run again), else taken now. */
+  private async prepare(
+    row: RunRow,
+    signal: AbortSignal,
+  ): Promise<{ snapshot: Snapshot; git: GitFacts | null }> {
+    const { workspace, home } = this.options;
+    if (row.snapshot_id) {
+      const manifest = manifestSchema.parse(
+        JSON.parse((await workspace.blobs.read(row.snapshot_id)).toString()),
+      );
+      const { snapshot_id: snapshotId, snapshot_files: files, snapshot_bytes: bytes } = row;
+      return {
+        snapshot: { id: snapshotId, entries: manifest.entries, files: files ?? 0, bytes: bytes ?? 0 },
+        git: row.git === null ? null : (JSON.parse(row.git) as GitFacts),
+      };
+    }
+    const [snapshot, git] = await Promise.all([
+      takeSnapshot(row.source_directory, workspace.blobs, { home, signal }),
+      readGitFacts(row.source_directory),
+    ]);
+    return { snapshot, git: git ?? null };
+  }
+
+  private async fail(id: string, cause: unknown, { abort, canceled }: UnderWay): Promise<void> {
+    const { workspace, writer, log } = this.options;
+    // The server ends: the next one goes on with it.
+    if (abort.signal.aborted && !canceled) return;
+    if (!canceled) log(`submit of ${id}: ${(cause as Error).stack ?? String(cause)}`);
+    const known = cause instanceof RunyardError ? cause : undefined;
+    const message = known
+      ? [known.message, known.action].filter(Boolean).join(' ')
+      : `The run could not be submitted: ${(cause as Error).message}`;
+    await this.pending.remove(id);
+    await writer
+      .write<RunWrites, 'runs.transition'>(workspace.file, 'runs.transition', {
+        id,
+        attempt: 0,
+        time: Date.now(),
+        status: canceled ? 'Canceled' : 'Failed',
+        reason: canceled ? 'Canceled before the host had it' : message,
+        error: canceled ? null : { code: known?.code ?? 'internal', message, tail: '' },
+      })
+      .catch((error: Error) => log(`${id}: ${error.message}`));
+  }
+}
+
+/** The name as it is kept. Throws `bad_request`: it may come from a configuration or be a folder's name. */
+function experimentOf(name: string): string {
+  const parsed = experimentNameSchema.safeParse(name);
+  if (parsed.success) return parsed.data;
+  throw new RunyardError('bad_request', `"${name.slice(0, 100)}" cannot be the name of an experiment.`, {
+    action: 'Give the experiment a name: at most 255 characters, none of them a control character.',
+  });
+}
+
+/** As Azure ML v1 made them: experiment, seconds, random. */
+export function newRunId(experiment: string): string {
+  const name = experiment
+    .normalize('NFKD')
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+|-+$/g, '')
+    .slice(0, 64);
+  return `${name || 'run'}_${Math.floor(Date.now() / 1000)}_${randomBytes(4).toString('hex')}`;
+}
+
+function definedOf<T extends object>(value: T | undefined): Partial<T> {
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([, v]) => v !== undefined)) as Partial<T>;
+}

@@ -1,0 +1,7 @@
+import { parentPort } from 'node:worker_threads';
+import { runMigrations } from '../runs/migrations.ts';
+import { runWrites } from '../runs/writes.ts';
+import { runWriterLoop } from '../store/writer-loop.ts';
+
+// The writer thread of a server: every capability's changes and migrations, put together.
+runWriterLoop(parentPort!, { ...runWrites() }, [runMigrations]);

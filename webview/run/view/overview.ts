@@ -1,0 +1,157 @@
+import { html, nothing, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
+import type { RunDetail } from '../../../src/api/entities.ts';
+import { formatBytes, formatClock, formatDuration, formatTime } from '../../shared/format.ts';
+import { statusIcon } from '../../shared/icons.ts';
+import { t } from '../../shared/l10n.ts';
+import { isLive, state, update } from '../state.ts';
+import { statusWord } from './header.ts';
+import { emptyText, pairs, sortedEntries } from './parts.ts';
+
+/** Cards are added in lots of this many, as the person scrolls. */
+const lot = 60;
+let shown = lot;
+
+/** Charts of all metrics, and beside them the facts. */
+export function overview(run: RunDetail): TemplateResult {
+  return html`<div class="overview">
+    <div class="main">${metrics(run)}</div>
+    <aside aria-label=${t('Facts')}>
+      ${pairs(t('Parameters'), sortedEntries(run.parameters))} ${pairs(t('Tags'), sortedEntries(run.tags))}
+      ${timings(run)} ${facts(run)} ${git(run)}
+    </aside>
+  </div>`;
+}
+
+function metrics(run: RunDetail): TemplateResult {
+  const all = [...state.series.values()];
+  if (all.length === 0) {
+    return emptyText(
+      isLive(run)
+        ? t('No metrics yet. A script logs them with runyard.log("loss", value); charts appear here at once.')
+        : t('The run has logged no metrics.'),
+    );
+  }
+  const needle = state.search.trim().toLowerCase();
+  const found = all
+    .filter((series) => series.name.toLowerCase().includes(needle))
+    .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  const visible = found.slice(0, shown);
+  return html`${all.length > 4 ? searchBox(all.length, found.length) : nothing}
+    <div class="cards">
+      ${repeat(
+        visible,
+        (series) => series.name,
+        (series) => html`<ry-metric class="card" data-metric=${series.name} .series=${series}></ry-metric>`,
+      )}
+    </div>
+    ${
+      found.length > visible.length
+        ? html`<ry-sentinel
+            @seen=${() => {
+              shown += lot;
+              update({});
+            }}
+          ></ry-sentinel>`
+        : nothing
+    }
+    ${found.length === 0 ? emptyText(t('No metric has "{0}" in its name.', state.search)) : nothing}`;
+}
+
+function searchBox(all: number, found: number): TemplateResult {
+  const count =
+    found === all
+      ? t('{0} metrics', all.toLocaleString())
+      : t('{0} of {1} metrics', found.toLocaleString(), all.toLocaleString());
+  return html`<div class="search">
+    <vscode-text-field
+      placeholder=${t('Find metrics by name')}
+      aria-label=${t('Find metrics by name')}
+      .value=${state.search}
+      @input=${(event: Event) => {
+        shown = lot;
+        update({ search: (event.target as HTMLInputElement).value });
+      }}
+    ></vscode-text-field>
+    <span class="muted" role="status">${count}</span>
+  </div>`;
+}
+
+/** Every change of state with its time, how long it lasted and its reason. */
+function timings(run: RunDetail): TemplateResult | typeof nothing {
+  if (run.events.length === 0) return nothing;
+  return html`<section class="card facts">
+    <h2>${t('Timings')}</h2>
+    <ol class="timeline">
+      ${run.events.map((event, i) => {
+        const next = run.events[i + 1];
+        const lasted = next ? formatDuration(next.time - event.time) : '';
+        const detail = event.reason && event.reason !== run.error?.message ? event.reason : '';
+        return html`<li title=${formatTime(event.time)}>
+          <span class=${next ? 'over' : ''}>${statusIcon(event.status)}</span>
+          <span class="timeline-word">${statusWord(event.status)}</span>
+          <span class="timeline-lasted">${lasted}</span>
+          <time>${formatClock(event.time)}</time>
+          ${detail ? html`<span class="timeline-reason">${detail}</span>` : nothing}
+        </li>`;
+      })}
+    </ol>
+  </section>`;
+}
+
+function facts(run: RunDetail): TemplateResult | typeof nothing {
+  const entries: [string, unknown][] = [
+    [t('Run ID'), html`<code>${run.id}</code>`],
+    [t('Interpreter'), run.interpreter ? html`<code>${run.interpreter}</code>` : ''],
+    [t('Folder'), run.sourceDirectory],
+    [
+      t('Snapshot'),
+      run.snapshot
+        ? html`<span title=${run.snapshot.id}
+            >${t('{0} files, {1}', run.snapshot.files, formatBytes(run.snapshot.bytes))}</span
+          >`
+        : '',
+    ],
+    [t('Exit code'), run.exitCode === null ? '' : String(run.exitCode)],
+    [t('Parent run'), run.parentId ?? ''],
+  ];
+  return pairs(
+    t('Run'),
+    entries.filter(([, value]) => value !== ''),
+  );
+}
+
+function git(run: RunDetail): TemplateResult | typeof nothing {
+  if (!run.git) return nothing;
+  const { repositoryUri, branch, commit, dirty } = run.git;
+  const entries: [string, unknown][] = [
+    [t('Repository'), repositoryUri ?? ''],
+    [t('Branch'), branch ?? ''],
+    [t('Commit'), commit ? html`<code title=${commit}>${commit.slice(0, 10)}</code>` : ''],
+    [t('Work tree'), dirty ? t('has uncommitted changes') : t('clean')],
+  ];
+  return pairs(
+    t('Git'),
+    entries.filter(([, value]) => value !== ''),
+  );
+}
+
+/** Says when it comes into sight: the list above it grows. */
+class Sentinel extends HTMLElement {
+  private readonly observer = new IntersectionObserver(
+    (entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) this.dispatchEvent(new CustomEvent('seen'));
+    },
+    { rootMargin: '600px' },
+  );
+
+  connectedCallback(): void {
+    this.observer.observe(this);
+  }
+
+  disconnectedCallback(): void {
+    this.observer.disconnect();
+  }
+}
+
+customElements.define('ry-sentinel', Sentinel);

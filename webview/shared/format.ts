@@ -1,0 +1,75 @@
+import type { MetricValue } from '../../src/api/entities.ts';
+
+/** A metric's value with as many digits as one can take in. */
+export function formatValue(value: MetricValue | null | undefined): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'string') return value;
+  if (Number.isInteger(value) && Math.abs(value) < 1e9) return value.toLocaleString();
+  const size = Math.abs(value);
+  if (size >= 1e6 || (size < 1e-4 && size > 0)) return value.toExponential(3);
+  return String(Number(value.toPrecision(5)));
+}
+
+/** Short enough for the tick of an axis: `1.2k`, `3M`, `1e-5`. */
+export function formatTick(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e9 || (size < 1e-3 && size > 0)) return value.toExponential(1).replace('.0e', 'e');
+  if (size >= 1e6) return `${trim(value / 1e6)}M`;
+  if (size >= 1e4) return `${trim(value / 1e3)}k`;
+  return trim(value);
+}
+
+/** `12 B`, `3.4 KB`, `1.2 GB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+}
+
+/** `0.8 s`, `42 s`, `3m 07s`, `2h 05m`, `3d 4h`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  const two = (n: number) => String(n).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m ${two(Math.floor(seconds % 60))}s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours}h ${two(minutes % 60)}m`;
+  return `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
+/** A time on an axis: `30s`, `5m`, `1h 20m`. */
+export function formatElapsed(seconds: number): string {
+  if (seconds < 60) return `${Number(seconds.toFixed(1))}s`;
+  const minutes = Math.floor(seconds / 60);
+  const rest = Math.round(seconds % 60);
+  if (minutes < 60) return rest ? `${minutes}m ${rest}s` : `${minutes}m`;
+  return minutes % 60 ? `${Math.floor(minutes / 60)}h ${minutes % 60}m` : `${minutes / 60}h`;
+}
+
+/** The unit in which bytes up to `largest` read well. */
+export function byteUnit(largest: number): { unit: string; size: number } {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log(largest || 1) / Math.log(1024))));
+  return { unit: units[power]!, size: 1024 ** power };
+}
+
+/** Date and time in the reader's own way. */
+export function formatTime(time: number): string {
+  return new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+}
+
+/** Time of day only. */
+export function formatClock(time: number): string {
+  return new Date(time).toLocaleTimeString();
+}
+
+function trim(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
