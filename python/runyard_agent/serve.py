@@ -53,7 +53,7 @@ class Serve(object):
         self.jobs.add(sweep_temporary(self.root))
         poller = select.poll()
         poller.register(channel.read_fd, select.POLLIN)
-        writing = False
+        writing = more = False
         while not channel.ended:
             if channel.wants_to_write != writing:
                 writing = not writing
@@ -63,10 +63,10 @@ class Serve(object):
                     poller.register(channel.write_fd, select.POLLOUT)
                 else:
                     poller.unregister(channel.write_fd)
-            for fd, event in poller.poll(self._timeout()):
+            for fd, event in poller.poll(0 if more else self._timeout()):
                 if fd == channel.read_fd and event & ~select.POLLOUT:
                     channel.receive()
-            self._handle_frames()
+            more = self._handle_frames()
             now = time.monotonic()
             if now >= self._next_kick:
                 self._next_kick = now + _KICK
@@ -94,10 +94,11 @@ class Serve(object):
     # Requests
 
     def _handle_frames(self):
+        """Handles frames that are here; True when there may be more, which no poll would tell of."""
         for _ in range(_FRAMES):
             frame = self._channel.next()
             if frame is None:
-                return
+                return False
             header, payload = frame
             if "method" in header:
                 self._request(header, payload)
@@ -105,6 +106,7 @@ class Serve(object):
                 self._give_credit(header)
             else:
                 raise ProtocolError("a frame is neither a request nor a credit")
+        return True
 
     def _request(self, header, payload):
         number = header.get("id")

@@ -5,6 +5,7 @@ import json
 import os
 
 from runyard_agent import processes
+from runyard_agent.frames import encode
 
 from .client import Refused
 from .support import AgentTest, wait_until
@@ -113,6 +114,12 @@ class Watches(AgentTest):
         again.wait_end()
         self.assertEqual(again.frames, [])
         self.assertEqual(again.ends, view.ends)
+
+    def test_frames_that_arrive_together_are_not_left_lying(self):
+        client = self.connect()
+        burst = b"".join(b"".join(encode({"watch": 77, "credit": 1})) for _ in range(8000))
+        client.process.stdin.write(burst)
+        self.assertTrue(client.call("host.load"))
 
     def test_a_script_that_writes_over_its_own_files_harms_no_other(self):
         client = self.connect()
