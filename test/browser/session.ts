@@ -175,6 +175,20 @@ export class RunPageView {
     await this.frame.locator('h1', { hasText: name }).waitFor();
   }
 
+  /** Opens a run by its row in the tree. Rows move while runs come and go: a click that met another is repeated. */
+  static async openFromTree(window: Workbench, row: string | RegExp, name: string): Promise<RunPageView> {
+    const page = new RunPageView(window);
+    for (let tries = 1; ; tries++) {
+      await window.treeRows('Experiments', row).click();
+      try {
+        await page.frame.locator('h1', { hasText: name }).waitFor({ timeout: 10_000 });
+        return page;
+      } catch (error) {
+        if (tries === 5) throw error;
+      }
+    }
+  }
+
   status(word: string): Locator {
     return this.frame.locator('.status', { hasText: word });
   }

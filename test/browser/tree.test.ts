@@ -116,8 +116,7 @@ test('the server is killed: views and pages go on with the next one', async () =
   const id = await submit('endless');
   await window.treeRows('Experiments', 'endless').waitFor();
   await window.expandTreeRow('Experiments', 'endless');
-  await window.treeRows('Experiments', /^endless \d$/).click();
-  const page = new RunPageView(window);
+  const page = await RunPageView.openFromTree(window, /^endless \d$/, 'endless');
   await page.status('Running').waitFor();
   const client = await session.api();
   const { pid } = await client.call('getServer');
