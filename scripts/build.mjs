@@ -45,7 +45,11 @@ const bundles = [
   },
   {
     ...node,
-    entryPoints: { server: 'src/server/main.ts', writer: 'src/server/writer-thread.ts' },
+    entryPoints: {
+      server: 'src/server/main.ts',
+      writer: 'src/server/writer-thread.ts',
+      snapshot: 'src/server/snapshot-thread.ts',
+    },
     outdir: dist,
     outExtension: { '.js': '.mjs' },
   },
@@ -99,7 +103,7 @@ async function packAgent() {
 /** One hash over all that a server is made of: two builds with the same hash are the same server. */
 async function writeBuildInfo() {
   const hash = createHash('sha256');
-  for (const name of ['server.mjs', 'writer.mjs', 'agent.pyz']) {
+  for (const name of ['server.mjs', 'writer.mjs', 'snapshot.mjs', 'agent.pyz']) {
     hash.update(await readFile(path.join(dist, name)));
   }
   const info = { version: manifest.version, builtAt: Date.now(), hash: hash.digest('hex').slice(0, 16) };

@@ -57,6 +57,72 @@ export const contract = {
     response: z.object({ path: z.string() }),
   },
 
+  previewSnapshot: {
+    summary: 'What a snapshot of a folder would be, and what to know before it is submitted',
+    body: request.previewSnapshotSchema,
+    response: entity.snapshotPreviewSchema,
+  },
+  dryRunSnapshot: {
+    summary: 'Every path that a snapshot would take or leave out and why, a JSON document a line',
+    body: request.dryRunSchema,
+    response: 'bytes',
+  },
+  ignorePath: {
+    summary: "Leave a path out of a folder's snapshots from now on",
+    body: request.ignorePathSchema,
+    /** The file that was changed, relative to the folder, and the line that was added. */
+    response: z.object({ file: z.string(), line: z.string() }),
+  },
+  createSnapshot: {
+    summary: 'Take a snapshot of a folder and keep it without a run',
+    body: request.createSnapshotSchema,
+    response: entity.newSnapshotSchema,
+  },
+  listSnapshots: {
+    summary: 'Snapshots that are kept without a run, newest first',
+    response: z.object({ snapshots: z.array(entity.snapshotSchema) }),
+  },
+  getSnapshot: { summary: 'One snapshot', response: entity.snapshotSchema },
+  deleteSnapshot: { summary: 'Keep a snapshot no longer; runs keep theirs', response: ok },
+  listSnapshotEntries: {
+    summary: 'What is in a folder of a snapshot, or one file',
+    query: request.snapshotEntriesQuerySchema,
+    /** `entry` is what was asked for (null for the snapshot itself), `entries` what is directly in it. */
+    response: z.object({
+      entry: entity.snapshotEntrySchema.nullable(),
+      entries: z.array(entity.snapshotEntrySchema),
+    }),
+  },
+  readSnapshotFile: {
+    summary: 'Bytes of one file of a snapshot',
+    query: request.snapshotFileQuerySchema,
+    response: 'bytes',
+  },
+  searchSnapshot: {
+    summary: "Lines of a snapshot's text files that match",
+    body: request.searchSnapshotSchema,
+    response: z.object({
+      matches: z.array(entity.searchMatchSchema),
+      /** True when there are more than `limit`. */
+      more: z.boolean(),
+    }),
+  },
+  compareSnapshot: {
+    summary: 'How another snapshot, or a folder as it is now, differs',
+    body: request.compareSnapshotSchema,
+    response: entity.comparisonSchema,
+  },
+  restoreSnapshot: {
+    summary: 'Write a snapshot into a folder or a new git worktree',
+    body: request.restoreSnapshotSchema,
+    response: entity.restoredSchema,
+  },
+  downloadSnapshot: { summary: 'A snapshot as a zip; the same snapshot gives the same bytes', response: 'bytes' },
+  collectGarbage: {
+    summary: 'Remove blobs that no run, artifact or kept snapshot has',
+    response: entity.garbageSchema,
+  },
+
   listExperiments: {
     summary: 'Experiments of a workspace, the latest run first',
     response: z.object({ experiments: z.array(entity.experimentSchema) }),
@@ -85,7 +151,7 @@ export const contract = {
   deleteRun: { summary: 'Delete a run; refused while it is active', response: ok },
   cancelRun: { summary: 'Cancel a run; its status follows', response: entity.runSchema },
   rerun: {
-    summary: 'Submit the same snapshot with the same configuration again',
+    summary: 'Submit the same snapshot again, with the same configuration or a changed one',
     body: request.rerunSchema,
     response: entity.runSchema,
   },

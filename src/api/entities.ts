@@ -86,10 +86,36 @@ export const runSchema = z.object({
 export type Run = z.infer<typeof runSchema>;
 
 export const gitFactsSchema = z.object({
+  /** Without user name, password or token. */
   repositoryUri: z.string().nullable(),
+  /** Null for a detached HEAD. */
   branch: z.string().nullable(),
+  /** Null before the first commit. */
   commit: z.string().nullable(),
+  /** The folder differs from the commit. */
   dirty: z.boolean(),
+  /** Where the folder is in its repository; empty at the root. */
+  folder: z.string().default(''),
+  /** A linked worktree. */
+  worktree: z.boolean().default(false),
+  shallow: z.boolean().default(false),
+  /** Whether a remote has the commit, as far as this clone knows; null without a remote or a commit. */
+  pushed: z.boolean().nullable().default(null),
+  submodules: z
+    .array(z.object({ path: z.string(), commit: z.string().nullable(), dirty: z.boolean() }))
+    .default([]),
+  /** How the repository differs from the commit; null when it does not. */
+  changes: z
+    .object({
+      /** `git apply` at the commit gives the tracked files back: SHA-256 of `git/changes.patch`. */
+      patch: z.object({ hash: z.string(), size: z.number() }).nullable(),
+      /** Untracked files, by a manifest of paths relative to the repository's root. */
+      untracked: z.object({ manifest: z.string(), files: z.number(), bytes: z.number() }).nullable(),
+      /** What could not be kept, and why. */
+      problems: z.array(z.string()),
+    })
+    .nullable()
+    .default(null),
 });
 export type GitFacts = z.infer<typeof gitFactsSchema>;
 
@@ -121,6 +147,133 @@ export const snapshotSummarySchema = z.object({
   bytes: z.number(),
 });
 export type SnapshotSummary = z.infer<typeof snapshotSummarySchema>;
+
+/** A snapshot that a workspace has: of runs, or kept for itself. */
+export const snapshotSchema = snapshotSummarySchema.extend({
+  createdAt: time,
+  /** The folder it was taken of, on the machine it was taken on. */
+  sourceDirectory: z.string(),
+  git: gitFactsSchema.nullable(),
+  /** Runs that have it, newest first; at most 100. */
+  runs: z.array(z.string()),
+  /** True when it stays without a run until it is deleted. */
+  kept: z.boolean(),
+});
+export type Snapshot = z.infer<typeof snapshotSchema>;
+
+/** How much of a new snapshot the workspace did not have yet. */
+export const newSnapshotSchema = snapshotSchema.extend({
+  stored: z.object({ blobs: z.number(), bytes: z.number() }),
+  warnings: z.array(z.string()),
+});
+export type NewSnapshot = z.infer<typeof newSnapshotSchema>;
+
+export const snapshotEntrySchema = z.object({
+  /** Relative to the snapshot, with `/`. A byte that is no UTF-8 stands as U+F700 + byte. */
+  path: z.string(),
+  kind: z.enum(['file', 'folder', 'link']),
+  /** Bytes of a file, 0 otherwise. */
+  size: z.number(),
+  /** Permission bits of a file. */
+  mode: z.number().nullable(),
+  hash: z.string().nullable(),
+  /** Where a link points to. */
+  target: z.string().nullable(),
+});
+export type SnapshotEntry = z.infer<typeof snapshotEntrySchema>;
+
+export const searchMatchSchema = z.object({
+  path: z.string(),
+  /** From 1. */
+  line: z.number(),
+  /** From 1, in UTF-16 units as editors count. */
+  column: z.number(),
+  length: z.number(),
+  /** The line, or the part of a long one around the match. */
+  text: z.string(),
+});
+export type SearchMatch = z.infer<typeof searchMatchSchema>;
+
+/** How one path differs; `left` is the snapshot that was asked, `right` what it is compared with. */
+export const snapshotChangeSchema = z.object({
+  path: z.string(),
+  /** `modified` content, `mode` alone, or another `kind` of thing. */
+  change: z.enum(['added', 'deleted', 'modified', 'mode', 'kind']),
+  left: snapshotEntrySchema.nullable(),
+  right: snapshotEntrySchema.nullable(),
+});
+export type SnapshotChange = z.infer<typeof snapshotChangeSchema>;
+
+export const comparisonSchema = z.object({
+  changes: z.array(snapshotChangeSchema),
+  /** True when there are more than these. */
+  more: z.boolean(),
+  /** Paths that are the same. */
+  same: z.number(),
+});
+export type Comparison = z.infer<typeof comparisonSchema>;
+
+export const restoredSchema = z.object({
+  folder: z.string(),
+  files: z.number(),
+  bytes: z.number(),
+  /** What a person should know: submodules that were left out, a commit that is not pushed. */
+  notes: z.array(z.string()),
+});
+export type Restored = z.infer<typeof restoredSchema>;
+
+/** Something to know before a folder is submitted. */
+export const concernSchema = z.object({
+  /** `refused`: the snapshot cannot be taken like this. */
+  kind: z.enum(['refused', 'secret', 'argument', 'editable_install', 'left_out']),
+  /** Relative to the folder. */
+  path: z.string(),
+  /** A sentence: what it is, and what it means. */
+  message: z.string(),
+  action: z.string().optional(),
+});
+export type Concern = z.infer<typeof concernSchema>;
+
+export const snapshotPreviewSchema = z.object({
+  files: z.number(),
+  bytes: z.number(),
+  /** Above 300 MB or 2,000 files: what Azure ML v1 refused, and what a person should look at. */
+  large: z.boolean(),
+  /** Name of the ignore file that counts in the folder (`.amlignore`, `.gitignore`), whether or not it is there. */
+  ignoreFile: z.string(),
+  /** The heaviest folders and files, a parent before what is in it, the heaviest first. */
+  heaviest: z.array(
+    z.object({ path: z.string(), folder: z.boolean(), files: z.number(), bytes: z.number() }),
+  ),
+  concerns: z.array(concernSchema),
+});
+export type SnapshotPreview = z.infer<typeof snapshotPreviewSchema>;
+
+/** A line of a dry run. */
+export const dryRunLineSchema = z.union([
+  z.object({ taken: z.string(), kind: z.enum(['file', 'folder', 'link']), size: z.number() }),
+  z.object({
+    leftOut: z.string(),
+    folder: z.boolean(),
+    /** `ignored` by a line of a file, by one of Runyard's `default`s, or because it is no file (`special`). */
+    reason: z.enum(['ignored', 'default', 'special', 'home']),
+    /** The ignore file (relative to the folder where it is inside), or what the default is for. */
+    source: z.string(),
+    line: z.number().nullable(),
+    pattern: z.string().nullable(),
+  }),
+  z.object({ files: z.number(), bytes: z.number() }),
+]);
+export type DryRunLine = z.infer<typeof dryRunLineSchema>;
+
+export const garbageSchema = z.object({
+  /** What was removed. */
+  blobs: z.number(),
+  bytes: z.number(),
+  /** What stays. */
+  kept: z.number(),
+});
+export type Garbage = z.infer<typeof garbageSchema>;
 
 export const runDetailSchema = runSchema.extend({
   parameters: strings,

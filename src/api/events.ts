@@ -19,6 +19,17 @@ export const serverEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('log'), runId: z.string(), path: z.string(), size: z.number() }),
   /** Parameters, tags, properties, documents, images or files of the run changed. */
   z.object({ type: z.literal('details'), runId: z.string() }),
+  /** How far the snapshot of a run that starts is, and its way to the host. */
+  z.object({
+    type: z.literal('progress'),
+    runId: z.string(),
+    stage: z.enum(['listing', 'storing', 'sending']),
+    files: z.number(),
+    bytes: z.number(),
+    /** Null while it is not known. */
+    totalFiles: z.number().nullable(),
+    totalBytes: z.number().nullable(),
+  }),
   z.object({ type: z.literal('compute'), name: z.string() }),
   z.object({ type: z.literal('workspaces') }),
   /** The server ends; reconnect finds or starts the next one. */

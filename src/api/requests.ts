@@ -53,6 +53,11 @@ export const submitSchema = z.object({
 export type SubmitRequest = z.input<typeof submitSchema>;
 
 export const rerunSchema = z.object({
+  /** What is to be different; everything else is as in the run that is run again. */
+  configuration: runConfigurationSchema.partial().optional(),
+  experiment: experimentNameSchema.optional(),
+  displayName: z.string().max(255).optional(),
+  interpreter: z.string().optional(),
   environment: environmentSchema.default({}),
   requestId: z.string().max(64).optional(),
 });
@@ -93,6 +98,71 @@ export const fileQuerySchema = z.object({
     .min(1)
     .max(16 * 1024 * 1024)
     .default(1024 * 1024),
+});
+
+/** A path inside a snapshot: `/` between names, none in front; `` is the folder itself. */
+const snapshotPath = z
+  .string()
+  .max(16_384)
+  .refine((value) => value === '' || value.split('/').every((part) => !['', '.', '..'].includes(part)), {
+    message: 'is not a path inside the snapshot',
+  });
+
+export const previewSnapshotSchema = z.object({
+  folder: absolutePath,
+  /** What is going to run there, so that its arguments can be looked at. */
+  configurationName: z.string().max(200).optional(),
+  configuration: runConfigurationSchema.partial().optional(),
+  interpreter: z.string().optional(),
+  /** The submitter's PATH: where an interpreter without a folder is looked for. */
+  path: z.string().optional(),
+});
+export type PreviewSnapshotRequest = z.input<typeof previewSnapshotSchema>;
+
+export const dryRunSchema = z.object({ folder: absolutePath });
+
+export const ignorePathSchema = z.object({ folder: absolutePath, path: snapshotPath.min(1) });
+
+export const createSnapshotSchema = z.object({ folder: absolutePath });
+
+export const snapshotEntriesQuerySchema = z.object({
+  /** The folder whose entries are asked for, or a file. */
+  path: snapshotPath.default(''),
+});
+
+export const snapshotFileQuerySchema = z.object({
+  path: snapshotPath.min(1),
+  offset: z.coerce.number().int().min(0).default(0),
+  length: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(16 * 1024 * 1024)
+    .default(1024 * 1024),
+});
+
+export const searchSnapshotSchema = z.object({
+  query: z.string().min(1).max(1000),
+  regex: z.boolean().default(false),
+  caseSensitive: z.boolean().default(false),
+  limit: z.number().int().min(1).max(10_000).default(1000),
+});
+
+/** One of both: another snapshot of the workspace, or a folder as it is now. */
+export const compareSnapshotSchema = z
+  .object({ snapshot: z.string().optional(), folder: absolutePath.optional() })
+  .refine(({ snapshot, folder }) => (snapshot === undefined) !== (folder === undefined), {
+    message: 'say either a snapshot or a folder',
+  });
+
+export const restoreSnapshotSchema = z.object({
+  /** Where to; must not be there, or be empty. */
+  folder: absolutePath,
+  /**
+   * `folder`: the snapshot's files. `worktree`: a new git worktree at the recorded commit, with the recorded
+   * changes and untracked files.
+   */
+  as: z.enum(['folder', 'worktree']).default('folder'),
 });
 
 export const configurationsQuerySchema = z.object({ folder: absolutePath });

@@ -14,6 +14,29 @@ export const routes = {
   listConfigurations: { method: 'GET', path: '/v1/configurations' },
   writeConfiguration: { method: 'PUT', path: '/v1/configurations' },
 
+  /** What a snapshot of the folder would take, and what a person should know before. Stores nothing. */
+  previewSnapshot: { method: 'POST', path: '/v1/snapshots/preview' },
+  /** Answers with a JSON document a line: every path that would be taken, and every one that would not. */
+  dryRunSnapshot: { method: 'POST', path: '/v1/snapshots/dry-run' },
+  /** Adds a line to the ignore file of the folder that counts. */
+  ignorePath: { method: 'POST', path: '/v1/snapshots/ignore' },
+
+  /** `:snapshot` is an id, its first characters (six or more), or the id of a run. */
+  createSnapshot: { method: 'POST', path: '/v1/workspaces/:workspace/snapshots' },
+  listSnapshots: { method: 'GET', path: '/v1/workspaces/:workspace/snapshots' },
+  getSnapshot: { method: 'GET', path: '/v1/workspaces/:workspace/snapshots/:snapshot' },
+  deleteSnapshot: { method: 'DELETE', path: '/v1/workspaces/:workspace/snapshots/:snapshot' },
+  listSnapshotEntries: { method: 'GET', path: '/v1/workspaces/:workspace/snapshots/:snapshot/entries' },
+  /** Answers with bytes; header `x-runyard-size` is the file's size. */
+  readSnapshotFile: { method: 'GET', path: '/v1/workspaces/:workspace/snapshots/:snapshot/content' },
+  searchSnapshot: { method: 'POST', path: '/v1/workspaces/:workspace/snapshots/:snapshot/search' },
+  compareSnapshot: { method: 'POST', path: '/v1/workspaces/:workspace/snapshots/:snapshot/compare' },
+  restoreSnapshot: { method: 'POST', path: '/v1/workspaces/:workspace/snapshots/:snapshot/restore' },
+  /** Answers with a zip: the same snapshot, the same bytes. */
+  downloadSnapshot: { method: 'GET', path: '/v1/workspaces/:workspace/snapshots/:snapshot/download' },
+  /** Removes blobs that nothing owns. */
+  collectGarbage: { method: 'POST', path: '/v1/workspaces/:workspace/gc' },
+
   listExperiments: { method: 'GET', path: '/v1/workspaces/:workspace/experiments' },
   deleteExperiment: { method: 'DELETE', path: '/v1/workspaces/:workspace/experiments/:experiment' },
 

@@ -41,6 +41,7 @@ async function main(): Promise<void> {
     builtAt: build.builtAt,
     agentFile: path.join(dist, 'agent.pyz'),
     writerThread: new URL(bundled ? './writer.mjs' : './writer-thread.ts', import.meta.url),
+    snapshotThread: new URL(bundled ? './snapshot.mjs' : './snapshot-thread.ts', import.meta.url),
     idleMs: Number(process.env['RUNYARD_SERVER_IDLE_SECONDS'] ?? idleMinutes * 60) * 1000,
     log,
     ended: () => {

@@ -6,6 +6,8 @@ import { RunyardError } from '../api/errors.ts';
 import type { Home } from '../api/home.ts';
 import { Hosts } from '../compute/hosts.ts';
 import { RunService } from '../runs/run-service.ts';
+import { Snapshots } from '../snapshot/snapshots.ts';
+import { SnapshotThreads } from '../snapshot/threads.ts';
 import { Workspaces, type OpenWorkspace } from '../store/workspaces.ts';
 import { Writer } from '../store/writer.ts';
 import { EventHub } from './event-hub.ts';
@@ -20,6 +22,7 @@ export interface ServerOptions {
   builtAt: number;
   agentFile: string;
   writerThread: URL;
+  snapshotThread: URL;
   /** With nothing to do and nobody connected for this long, the server ends. */
   idleMs: number;
   log(line: string): void;
@@ -36,6 +39,7 @@ export class RunyardServer {
   readonly hub: EventHub;
   readonly workspaces: Workspaces;
   readonly hosts: Hosts;
+  readonly snapshots: Snapshots;
   private readonly options: ServerOptions;
   private readonly writer: Writer;
   private readonly services = new Map<string, RunService>();
@@ -57,6 +61,7 @@ export class RunyardServer {
       localRoot: home.localHostDir,
       changed: (name) => this.hub.announce({ type: 'compute', name }),
     });
+    this.snapshots = new Snapshots(new SnapshotThreads(options.snapshotThread, log), home.dir);
     this.workspaces = new Workspaces(home.workspacesDir, this.writer, (workspace) => this.opened(workspace));
     const handlers = makeHandlers(this);
     this.http = http.createServer((req, res) => {
@@ -159,6 +164,7 @@ export class RunyardServer {
       await pause(20);
       this.http.closeAllConnections();
       for (const workspace of await this.workspaces.openAll()) await this.writer.close(workspace.file);
+      await this.snapshots.end();
       await this.writer.end();
       if (process.platform !== 'win32') rmSync(home.socket, { force: true });
     } catch (error) {
@@ -178,7 +184,7 @@ export class RunyardServer {
       workspace,
       writer: this.writer,
       hosts: this.hosts,
-      home: this.options.home.dir,
+      snapshots: this.snapshots,
       hint: (event) => this.hub.publish(workspace.file, event, null),
       log: this.options.log,
     });

@@ -6,6 +6,12 @@ import { RunyardError, systemErrorCode } from '../api/errors.ts';
 
 const hashForm = /^[0-9a-f]{64}$/;
 
+/** Where the content of a hash is in a folder of blobs. Throws `bad_request` when it is no hash. */
+export function blobPath(dir: string, hash: string): string {
+  if (!hashForm.test(hash)) throw new RunyardError('bad_request', `"${hash}" is not a SHA-256.`);
+  return `${dir}/${hash.slice(0, 2)}/${hash.slice(2)}`;
+}
+
 /** Content by SHA-256 under `blobs/<2>/<62>`, written once and atomically. */
 export class Blobs {
   readonly dir: string;
@@ -16,8 +22,7 @@ export class Blobs {
 
   /** Where the content of a hash is, or would be. Throws `bad_request` when it is no hash. */
   pathOf(hash: string): string {
-    if (!hashForm.test(hash)) throw new RunyardError('bad_request', `"${hash}" is not a SHA-256.`);
-    return path.join(this.dir, hash.slice(0, 2), hash.slice(2));
+    return blobPath(this.dir, hash);
   }
 
   has(hash: string): boolean {

@@ -1,0 +1,12 @@
+import type { BlobReader } from './manifest.ts';
+
+/** A folder of blobs for a thread that may block (the store's `BlobFolder`). */
+export interface BlobFolder extends BlobReader {
+  has(hash: string): boolean;
+  /** The path of a new file in the same file system, for content whose hash is not known yet. */
+  temporary(): string;
+  /** Gives a complete temporary file its hash's name; false when the blob was there already. */
+  adopt(temporary: string, hash: string): boolean;
+  /** Changes whenever blobs were removed: a stat cache that knows another number looks whether its blobs are there. */
+  generation(): number;
+}

@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { blobPath } from './blobs.ts';
+
+/** The blocking face of a folder of blobs, for threads: see `Blobs` for the other. */
+export class BlobFolder {
+  readonly dir: string;
+  private readonly folders = new Set<string>();
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  pathOf(hash: string): string {
+    return blobPath(this.dir, hash);
+  }
+
+  has(hash: string): boolean {
+    return existsSync(this.pathOf(hash));
+  }
+
+  read(hash: string): Promise<Buffer> {
+    return readFile(this.pathOf(hash));
+  }
+
+  temporary(): string {
+    const folder = path.join(this.dir, 'tmp');
+    this.makeFolder(folder);
+    return path.join(folder, `${process.pid}-${randomBytes(8).toString('hex')}`);
+  }
+
+  adopt(temporary: string, hash: string): boolean {
+    const target = this.pathOf(hash);
+    if (existsSync(target)) {
+      rmSync(temporary);
+      return false;
+    }
+    this.makeFolder(path.dirname(target));
+    renameSync(temporary, target);
+    return true;
+  }
+
+  generation(): number {
+    return blobGeneration(this.dir);
+  }
+
+  private makeFolder(folder: string): void {
+    if (this.folders.has(folder)) return;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.folders.add(folder);
+  }
+}
+
+/** How often blobs have been removed from a folder. */
+export function blobGeneration(dir: string): number {
+  try {
+    return Number(readFileSync(path.join(dir, generationFile), 'utf8')) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+export const generationFile = 'generation';
