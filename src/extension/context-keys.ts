@@ -4,9 +4,16 @@ import * as vscode from 'vscode';
 export const contextKeys = {
   /** At least one run of the current workspace is active. */
   hasActiveRuns: 'runyard.hasActiveRuns',
+  /** The view *Snapshot* has one. */
+  snapshotOpen: 'runyard.snapshotOpen',
+  /** The view *Comparison* has one. */
+  comparisonOpen: 'runyard.comparisonOpen',
 } as const;
 
-/** Sets a context key for `when` clauses. */
-export function setContext(key: (typeof contextKeys)[keyof typeof contextKeys], value: boolean): void {
-  void vscode.commands.executeCommand('setContext', key, value);
+/** Sets a context key for `when` clauses; done when menus and views follow. */
+export async function setContext(
+  key: (typeof contextKeys)[keyof typeof contextKeys],
+  value: boolean,
+): Promise<void> {
+  await vscode.commands.executeCommand('setContext', key, value);
 }

@@ -1,5 +1,7 @@
 import * as vscode from 'vscode';
 import type { Run } from '../api/entities.ts';
+import { comparisonCommands } from './comparison/commands.ts';
+import { ComparisonView } from './comparison/view.ts';
 import { registerCommands, type Command } from './commands.ts';
 import { Connection } from './connection.ts';
 import { experimentCommands } from './experiments/commands.ts';
@@ -14,6 +16,11 @@ import type { ExtensionApi } from './main.ts';
 import { ModelsView } from './models-view/view.ts';
 import { RunPages } from './run-page/run-pages.ts';
 import type { RunRef } from './run-ref.ts';
+import { snapshotScheme } from './snapshots/address.ts';
+import { snapshotCommands } from './snapshots/commands.ts';
+import { SnapshotEntries } from './snapshots/entries.ts';
+import { SnapshotFileSystem } from './snapshots/file-system.ts';
+import { SnapshotView } from './snapshots/view.ts';
 import { ActiveRuns } from './activity/active-runs.ts';
 import { runCommands } from './activity/commands.ts';
 import { FinishNotifier } from './activity/notifier.ts';
@@ -24,6 +31,8 @@ import { RunyardUriHandler } from './uri-handler.ts';
 import { WorkspaceChoice } from './workspace-choice.ts';
 import { workspaceCommands } from './workspaces/commands.ts';
 import { WorkspacesView } from './workspaces/view.ts';
+
+const readOnly = { isReadonly: true, isCaseSensitive: true };
 
 /** All parts of the extension, wired. Nothing here starts or looks for a server. */
 export class Extension implements vscode.Disposable {
@@ -38,6 +47,9 @@ export class Extension implements vscode.Disposable {
   private readonly workspaces: WorkspacesView;
   private readonly files: RunFiles;
   private readonly pages: RunPages;
+  private readonly entries: SnapshotEntries;
+  private readonly snapshot: SnapshotView;
+  private readonly comparison: ComparisonView;
   private readonly notifier: FinishNotifier;
   private readonly submitter: Submitter;
   private readonly parts: vscode.Disposable[];
@@ -54,6 +66,10 @@ export class Extension implements vscode.Disposable {
     this.workspaces = new WorkspacesView(this.connection, this.choice, this.live);
     this.files = new RunFiles(this.connection);
     const fileSystem = new RunFileSystem(this.connection, this.live);
+    this.entries = new SnapshotEntries(this.connection);
+    const snapshotFiles = new SnapshotFileSystem(this.connection, this.entries);
+    this.snapshot = new SnapshotView(this.entries);
+    this.comparison = new ComparisonView(this.connection, this.log);
     this.pages = this.makePages();
     const isOpen = (ref: RunRef) => this.pages.isOpen(ref);
     this.notifier = new FinishNotifier(context.workspaceState, this.active, isOpen, this.log);
@@ -70,10 +86,12 @@ export class Extension implements vscode.Disposable {
       this.workspaces,
       new ModelsView(),
       fileSystem,
-      vscode.workspace.registerFileSystemProvider(scheme, fileSystem, {
-        isReadonly: true,
-        isCaseSensitive: true,
-      }),
+      vscode.workspace.registerFileSystemProvider(scheme, fileSystem, readOnly),
+      this.entries,
+      snapshotFiles,
+      vscode.workspace.registerFileSystemProvider(snapshotScheme, snapshotFiles, readOnly),
+      this.snapshot,
+      this.comparison,
       this.pages,
       new RunsStatusBar(this.active),
       this.notifier,
@@ -101,10 +119,12 @@ export class Extension implements vscode.Disposable {
       selected: () => this.experiments.selectedRuns,
     });
     const open = (ref: RunRef) => this.open(ref);
-    const { connection, active, files } = this;
+    const { connection, active, files, entries, comparison, snapshot: view } = this;
     return [
       { id: 'runyard.submitRun', run: (uri) => this.submitter.command(uri) },
       ...runCommands({ connection, picker, active, files, open, submitted }),
+      ...snapshotCommands({ connection, picker, entries, view }),
+      ...comparisonCommands({ connection, picker, view, comparison }),
       ...experimentCommands(this.connection, this.choice, this.experiments),
       ...workspaceCommands(this.connection, this.choice),
       { id: 'runyard.refresh', progress: 'runyard.experiments', run: () => this.refresh() },

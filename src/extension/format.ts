@@ -34,6 +34,15 @@ export function formatAgo(time: number, now = Date.now()): string {
   return new Date(time).toLocaleDateString();
 }
 
+/** `12 B`, `3.4 KB`, `1.2 GB`; as the run page writes it. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1024;
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+}
+
 /** What a run is called in sentences and titles: its display name, or experiment and number. */
 export function runTitle(run: Run): string {
   return run.displayName || `${run.experiment} #${run.number}`;

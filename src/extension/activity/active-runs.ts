@@ -129,7 +129,7 @@ export class ActiveRuns implements vscode.Disposable {
   }
 
   private tell(): void {
-    setContext(contextKeys.hasActiveRuns, this.runs.size > 0);
+    void setContext(contextKeys.hasActiveRuns, this.runs.size > 0);
     this.changed.fire();
   }
 }

@@ -1,11 +1,9 @@
-import { createWriteStream } from 'node:fs';
-import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
 import type { Run } from '../../api/entities.ts';
 import type { Command } from '../commands.ts';
 import type { Connection } from '../connection.ts';
+import { downloadZip } from '../files/download.ts';
 import type { RunFiles } from '../files/run-files.ts';
 import { runTitle } from '../format.ts';
 import type { RunRef } from '../run-ref.ts';
@@ -127,26 +125,13 @@ async function confirmDeletion(refs: RunRef[]): Promise<boolean> {
 }
 
 async function download(ref: RunRef, connection: Connection): Promise<void> {
-  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
-  const defaultUri = folder && vscode.Uri.joinPath(folder, `${ref.runId}.zip`);
-  const target = await vscode.window.showSaveDialog({
-    ...(defaultUri ? { defaultUri } : {}),
-    filters: { [vscode.l10n.t('Zip archive')]: ['zip'] },
+  await downloadZip({
+    name: ref.runId,
     title: vscode.l10n.t('Download Run: code, logs and outputs'),
+    async open(signal) {
+      const client = await connection.client();
+      const params = { workspace: ref.workspace, run: ref.runId };
+      return client.stream('downloadRun', { params, signal });
+    },
   });
-  if (!target) return;
-  const title = vscode.l10n.t('Downloading {0}', path.basename(target.fsPath));
-  const location = vscode.ProgressLocation.Notification;
-  await vscode.window.withProgress({ location, title, cancellable: true }, async (_, token) => {
-    const abort = new AbortController();
-    token.onCancellationRequested(() => abort.abort());
-    const client = await connection.client();
-    const params = { workspace: ref.workspace, run: ref.runId };
-    const source = await client.stream('downloadRun', { params, signal: abort.signal });
-    await pipeline(source, createWriteStream(target.fsPath), { signal: abort.signal });
-  });
-  const show = vscode.l10n.t('Reveal');
-  void vscode.window
-    .showInformationMessage(vscode.l10n.t('{0} is complete.', path.basename(target.fsPath)), show)
-    .then((answer) => answer === show && vscode.commands.executeCommand('revealFileInOS', target));
 }

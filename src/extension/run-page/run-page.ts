@@ -154,7 +154,7 @@ export class RunPage implements RunRef, vscode.Disposable {
       if (event.type === 'run.deleted') this.panel.dispose();
       else if (event.type === 'log') this.post({ type: 'log', path: event.path, size: event.size });
       else if (event.type === 'details') this.details.call();
-      else {
+      else if (event.type === 'metrics') {
         for (const name of event.names) this.changedNames.add(name);
         this.metrics.call();
       }
