@@ -3,7 +3,10 @@ declare module 'archiver' {
   import type { Readable } from 'node:stream';
   export class ZipArchive extends Readable {
     constructor(options?: { zlib?: { level?: number } });
-    append(source: string | Buffer | Readable, data: { name: string; date?: Date; mode?: number }): this;
+    append(
+      source: string | Buffer | Readable,
+      data: { name: string; date?: Date; mode?: number; type?: 'symlink'; linkname?: string },
+    ): this;
     file(path: string, data: { name: string; date?: Date; mode?: number }): this;
     symlink(path: string, target: string, mode?: number): this;
     finalize(): Promise<void>;
