@@ -26,6 +26,7 @@ import { runCommands } from './activity/commands.ts';
 import { FinishNotifier } from './activity/notifier.ts';
 import { RunPicker } from './activity/pick.ts';
 import { RunsStatusBar } from './activity/status-bar.ts';
+import { RerunWithChanges } from './submit/rerun-with-changes.ts';
 import { Submitter } from './submit/submit.ts';
 import { RunyardUriHandler } from './uri-handler.ts';
 import { WorkspaceChoice } from './workspace-choice.ts';
@@ -74,7 +75,8 @@ export class Extension implements vscode.Disposable {
     const isOpen = (ref: RunRef) => this.pages.isOpen(ref);
     this.notifier = new FinishNotifier(context.workspaceState, this.active, isOpen, this.log);
     const submitted = (workspace: string, run: Run) => this.submitted(workspace, run);
-    this.submitter = new Submitter(this.connection, this.choice, context.workspaceState, this.log, submitted);
+    const memento = context.workspaceState;
+    this.submitter = new Submitter(this.connection, this.choice, this.live, memento, this.log, submitted);
     this.parts = [
       this.log,
       this.connection,
@@ -119,10 +121,11 @@ export class Extension implements vscode.Disposable {
       selected: () => this.experiments.selectedRuns,
     });
     const open = (ref: RunRef) => this.open(ref);
+    const rerunWithChanges = new RerunWithChanges(this.connection, this.log);
     const { connection, active, files, entries, comparison, snapshot: view } = this;
     return [
       { id: 'runyard.submitRun', run: (uri) => this.submitter.command(uri) },
-      ...runCommands({ connection, picker, active, files, open, submitted }),
+      ...runCommands({ connection, picker, active, files, rerunWithChanges, open, submitted }),
       ...snapshotCommands({ connection, picker, entries, view }),
       ...comparisonCommands({ connection, picker, view, comparison }),
       ...experimentCommands(this.connection, this.choice, this.experiments),

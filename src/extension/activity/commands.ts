@@ -8,6 +8,7 @@ import type { RunFiles } from '../files/run-files.ts';
 import { runTitle } from '../format.ts';
 import type { RunRef } from '../run-ref.ts';
 import { submitterEnvironment } from '../submit/environment.ts';
+import type { RerunWithChanges } from '../submit/rerun-with-changes.ts';
 import { requireTrust } from '../submit/trust.ts';
 import type { ActiveRuns } from './active-runs.ts';
 import { runItem, type RunPicker } from './pick.ts';
@@ -17,6 +18,7 @@ export interface RunCommandsContext {
   picker: RunPicker;
   active: ActiveRuns;
   files: RunFiles;
+  rerunWithChanges: RerunWithChanges;
   open(ref: RunRef): Promise<unknown>;
   submitted(workspace: string, run: Run): Promise<void>;
 }
@@ -65,6 +67,16 @@ export function runCommands(context: RunCommandsContext): Command[] {
           const body = { environment: submitterEnvironment(process.env), requestId: randomUUID() };
           await context.submitted(ref.workspace, await client.call('rerun', { params, body }));
         }
+      },
+    },
+    {
+      id: 'runyard.rerunWithChanges',
+      async run(...args) {
+        const [ref] = await picker.resolve(args, vscode.l10n.t('The run to submit again with changes'));
+        if (!ref) return;
+        requireTrust();
+        const run = await context.rerunWithChanges.run(ref);
+        if (run) await context.submitted(ref.workspace, run);
       },
     },
     {

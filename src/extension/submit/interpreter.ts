@@ -2,11 +2,22 @@ import os from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Log } from '../log.ts';
+import type { StepItem } from './multi-step.ts';
 
 /** A Python interpreter and where it was learnt from. */
 export interface Interpreter {
   path: string;
   source: string;
+}
+
+/** A line that shows the interpreter, and changes it when it is chosen. */
+export function interpreterItem(interpreter: Interpreter, change: () => Promise<void>): StepItem {
+  return {
+    label: `$(symbol-misc) ${vscode.l10n.t('Interpreter: {0}', interpreter.path)}`,
+    description: interpreter.source,
+    alwaysShow: true,
+    action: change,
+  };
 }
 
 /** The part of the Python extension's API (ms-python.python) that is used here. */

@@ -22,7 +22,7 @@ export async function pickConfiguration(
     ...usable.map((found) => ({ ...usableItem(found, session), buttons: [edit] })),
     { label: `$(add) ${vscode.l10n.t('New Run Configuration...')}`, alwaysShow: true },
     ...separated(vscode.l10n.t('cannot be used'), broken.map(brokenItem)),
-    ...separated(vscode.l10n.t('runs with'), [session.interpreterItem()]),
+    ...separated(vscode.l10n.t('runs with'), session.runsWith()),
   ];
   const picked = await pickStep<ConfigurationItem>({
     title: session.title,

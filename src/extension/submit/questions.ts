@@ -1,7 +1,8 @@
 import * as vscode from 'vscode';
+import type { Compute } from '../../api/entities.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
-import { back, inputStep, pickStep, runSteps, type StepItem } from './multi-step.ts';
+import { back, inputStep, pickStep, runSteps, type StepFrame, type StepItem } from './multi-step.ts';
 import type { SubmitSession } from './session.ts';
 
 /** What a person answered for a new run configuration. */
@@ -13,12 +14,28 @@ export interface Answers {
   experiment: string;
 }
 
+/** Who asks, with what there is to choose from. */
+export interface Asker {
+  /** The title of every step. */
+  readonly title: string;
+  readonly computes: readonly Compute[];
+  readonly experiments: readonly string[];
+  /** The script is not asked for: the steps count from the one after it. */
+  readonly scriptIsFixed?: boolean;
+  /** Lines of every step that show what the run will run with, and let one change it. */
+  runsWith(): StepItem[];
+}
+
 interface Choice extends StepItem {
   value?: string;
   command?: boolean;
 }
 
-const totalSteps = 4;
+/** Where the n-th of the four questions stands. */
+function at(asker: Asker, step: number): Pick<StepFrame, 'title' | 'step' | 'totalSteps'> {
+  const left = asker.scriptIsFixed ? 1 : 0;
+  return { title: asker.title, step: step - left, totalSteps: 4 - left };
+}
 
 /** Asks for script, arguments, compute target and experiment. `back`: to where it came from. */
 export async function askQuestions(session: SubmitSession): Promise<Answers | typeof back | undefined> {
@@ -32,7 +49,12 @@ export async function askQuestions(session: SubmitSession): Promise<Answers | ty
   const steps = [
     () => askScript(session, answers),
     () => askArguments(session, answers),
-    () => askCompute(session, answers),
+    async () => {
+      const done = await askCompute(session, answers);
+      // A command has no arguments step to go back to: back leads to the script.
+      if (done === back) delete answers.command;
+      return done;
+    },
     () => askExperiment(session, answers),
   ];
   const done = await runSteps(steps, target.script ? 1 : 0);
@@ -55,9 +77,7 @@ async function askScript(session: SubmitSession, answers: Answers): Promise<type
   const command = vscode.l10n.t('Command...');
   const previous = answers.script ?? session.last.script;
   const picked = await pickStep<Choice>({
-    title: session.title,
-    step: 1,
-    totalSteps,
+    ...at(session, 1),
     canGoBack: session.configurations.length > 0,
     placeholder: vscode.l10n.t('The script to run, or its path inside the folder'),
     active: (item) => item.value !== undefined && item.value === previous,
@@ -71,7 +91,7 @@ async function askScript(session: SubmitSession, answers: Answers): Promise<type
         alwaysShow: true,
       },
       { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
-      session.interpreterItem(),
+      ...session.runsWith(),
     ],
   });
   if (picked === back || !picked) return picked ?? false;
@@ -86,9 +106,7 @@ async function askScript(session: SubmitSession, answers: Answers): Promise<type
 
 async function askCommand(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
   const text = await inputStep({
-    title: session.title,
-    step: 2,
-    totalSteps,
+    ...at(session, 2),
     value: answers.command ?? session.last.command ?? '',
     placeholder: 'make train',
     prompt: vscode.l10n.t('A command line, run by the shell in the folder'),
@@ -101,12 +119,11 @@ async function askCommand(session: SubmitSession, answers: Answers): Promise<typ
   return true;
 }
 
-async function askArguments(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+/** What the script is called with; nothing is asked where a command runs. */
+export async function askArguments(asker: Asker, answers: Answers): Promise<typeof back | boolean> {
   if (answers.command) return true;
   const text = await inputStep({
-    title: session.title,
-    step: 2,
-    totalSteps,
+    ...at(asker, 2),
     value: answers.arguments,
     placeholder: '--epochs 20 --lr 0.1',
     prompt: vscode.l10n.t('Arguments of {0}. Enter for none.', answers.script ?? ''),
@@ -128,34 +145,29 @@ function argumentsProblem(text: string): string | undefined {
   }
 }
 
-async function askCompute(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+/** Where to run. */
+export async function askCompute(asker: Asker, answers: Answers): Promise<typeof back | boolean> {
   const picked = await pickStep<Choice>({
-    title: session.title,
-    step: 3,
-    totalSteps,
+    ...at(asker, 3),
     placeholder: vscode.l10n.t('The compute target to run on'),
     active: (item) => item.value === answers.compute,
     items: () => [
-      ...session.computes.map((compute) => ({
+      ...asker.computes.map((compute) => ({
         label: `$(server) ${compute.name}`,
         description: describeCompute(compute),
         ...(compute.problem ? { detail: `$(warning) ${compute.problem}` } : {}),
         value: compute.name,
       })),
       { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
-      session.interpreterItem(),
+      ...asker.runsWith(),
     ],
   });
-  // A command has no arguments step to go back to: back leads to the script.
-  if (picked === back || !picked) {
-    if (picked === back && answers.command) delete answers.command;
-    return picked ?? false;
-  }
+  if (picked === back || !picked) return picked ?? false;
   answers.compute = picked.value ?? answers.compute;
   return true;
 }
 
-function describeCompute(compute: SubmitSession['computes'][number]): string {
+function describeCompute(compute: Compute): string {
   const kind = compute.kind === 'local' ? vscode.l10n.t('this machine') : compute.kind;
   if (compute.slots === null) return kind;
   const busy = vscode.l10n.t('{0} of {1} slots in use', compute.running ?? 0, compute.slots);
@@ -163,24 +175,23 @@ function describeCompute(compute: SubmitSession['computes'][number]): string {
   return `${kind} · ${busy}${queue}`;
 }
 
-async function askExperiment(session: SubmitSession, answers: Answers): Promise<typeof back | boolean> {
+/** The experiment, a known or a new one. */
+export async function askExperiment(asker: Asker, answers: Answers): Promise<typeof back | boolean> {
   const picked = await pickStep<Choice>({
-    title: session.title,
-    step: 4,
-    totalSteps,
+    ...at(asker, 4),
     placeholder: vscode.l10n.t('The experiment; type a name for a new one. Enter submits.'),
     active: (item) => item.value === answers.experiment,
     items: (typed) => {
-      const known = new Set([...session.experiments, answers.experiment]);
+      const known = new Set([...asker.experiments, answers.experiment]);
       return [
         ...[...known].map((name) => ({
           label: `$(beaker) ${name}`,
-          description: session.experiments.includes(name) ? '' : vscode.l10n.t('new'),
+          description: asker.experiments.includes(name) ? '' : vscode.l10n.t('new'),
           value: name,
         })),
         ...typedItem(typed, [...known], vscode.l10n.t('New experiment')),
         { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
-        session.interpreterItem(),
+        ...asker.runsWith(),
       ];
     },
   });

@@ -1,13 +1,14 @@
 import * as vscode from 'vscode';
 import type { Client } from '../../client/client.ts';
 import type { Compute, FoundConfiguration } from '../../api/entities.ts';
-import type { Interpreter, Interpreters } from './interpreter.ts';
+import { type Interpreter, interpreterItem, type Interpreters } from './interpreter.ts';
 import type { AnswersMemory, LastAnswers } from './memory.ts';
 import type { StepItem } from './multi-step.ts';
+import type { Asker } from './questions.ts';
 import type { SubmitTarget } from './target.ts';
 
 /** What one submit knows about its folder while it asks. */
-export class SubmitSession {
+export class SubmitSession implements Asker {
   readonly client: Client;
   readonly workspace: string;
   readonly target: SubmitTarget;
@@ -86,13 +87,8 @@ export class SubmitSession {
   }
 
   /** The line of every step that shows the interpreter and lets one change it. */
-  interpreterItem(): StepItem {
-    return {
-      label: `$(symbol-misc) ${vscode.l10n.t('Interpreter: {0}', this.interpreter.path)}`,
-      description: this.interpreter.source,
-      alwaysShow: true,
-      action: () => this.changeInterpreter(),
-    };
+  runsWith(): StepItem[] {
+    return [interpreterItem(this.interpreter, () => this.changeInterpreter())];
   }
 
   private async changeInterpreter(): Promise<void> {

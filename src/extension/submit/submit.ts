@@ -5,8 +5,11 @@ import type { FoundConfiguration, Run } from '../../api/entities.ts';
 import type { SubmitRequest } from '../../api/requests.ts';
 import type { Connection } from '../connection.ts';
 import { RemedyError } from '../errors.ts';
+import type { Live } from '../live.ts';
 import type { Log } from '../log.ts';
 import type { WorkspaceChoice } from '../workspace-choice.ts';
+import { AcceptedConcerns } from './before/accepted.ts';
+import { BeforeSubmit } from './before/settle.ts';
 import { submitterEnvironment } from './environment.ts';
 import { Interpreters } from './interpreter.ts';
 import { AnswersMemory } from './memory.ts';
@@ -15,6 +18,7 @@ import { editConfiguration, newConfiguration, pickConfiguration } from './pick-c
 import { askQuestions, configurationOf } from './questions.ts';
 import { saveConfiguration } from './save-configuration.ts';
 import { SubmitSession } from './session.ts';
+import { followStart } from './start-progress.ts';
 import { type SubmitTarget, targetOf } from './target.ts';
 import { requireTrust } from './trust.ts';
 import { settleUnsaved } from './unsaved.ts';
@@ -26,19 +30,26 @@ export class Submitter {
   private readonly connection: Connection;
   private readonly choice: WorkspaceChoice;
   private readonly memory: AnswersMemory;
+  private readonly accepted: AcceptedConcerns;
   private readonly interpreters: Interpreters;
+  private readonly live: Live;
+  private readonly log: Log;
   private readonly submitted: (workspace: string, run: Run) => Promise<void>;
 
   constructor(
     connection: Connection,
     choice: WorkspaceChoice,
+    live: Live,
     memento: vscode.Memento,
     log: Log,
     submitted: (workspace: string, run: Run) => Promise<void>,
   ) {
     this.connection = connection;
     this.choice = choice;
+    this.live = live;
+    this.log = log;
     this.memory = new AnswersMemory(memento);
+    this.accepted = new AcceptedConcerns(memento);
     this.interpreters = new Interpreters(log);
     this.submitted = submitted;
   }
@@ -51,7 +62,7 @@ export class Submitter {
     const session = await this.openSession(target);
     const request = await this.askWhat(session);
     if (!request || !(await settleUnsaved(target.folder))) return undefined;
-    return this.send(session, request);
+    return this.settleAndSend(session, request);
   }
 
   /** Submits a named configuration of a folder without asking what (the person has confirmed already). */
@@ -67,7 +78,7 @@ export class Submitter {
     }
     if (found.problem) throw this.unusable(session, found);
     if (!(await settleUnsaved(folder))) return undefined;
-    return this.send(session, requestOf(session, found));
+    return this.settleAndSend(session, requestOf(session, found));
   }
 
   private async openSession(target: SubmitTarget): Promise<SubmitSession> {
@@ -103,14 +114,45 @@ export class Submitter {
     }
   }
 
-  private async send(session: SubmitSession, request: Request): Promise<Run | undefined> {
+  private async settleAndSend(session: SubmitSession, request: Request): Promise<Run | undefined> {
+    const { configurationName, configuration, interpreter } = request;
+    const PATH = process.env['PATH'];
+    const look = {
+      folder: session.folder,
+      ...(configurationName === undefined ? {} : { configurationName }),
+      ...(configuration === undefined ? {} : { configuration }),
+      ...(interpreter === undefined ? {} : { interpreter }),
+      ...(PATH === undefined ? {} : { path: PATH }),
+    };
+    const before = new BeforeSubmit(session.client, this.accepted, look, session.folderName);
+    try {
+      if (!(await before.settle())) return undefined;
+    } catch (error) {
+      throw this.withRemedies(session, request, error);
+    }
+    return this.send(session, request);
+  }
+
+  /** Gives the run as soon as there is one; the notification stays until its snapshot is on its way. */
+  private send(session: SubmitSession, request: Request): Promise<Run | undefined> {
     const title = vscode.l10n.t('Submitting {0}', session.folderName);
     const location = vscode.ProgressLocation.Notification;
-    const run = await vscode.window.withProgress({ location, title, cancellable: true }, (_, token) =>
-      this.post(session, request, token),
-    );
-    if (run) await this.submitted(session.workspace, run);
-    return run;
+    const { client, workspace } = session;
+    return new Promise((resolve, reject) => {
+      void vscode.window.withProgress({ location, title, cancellable: true }, async (progress, token) => {
+        try {
+          const run = await this.post(session, request, token);
+          if (!run) return resolve(undefined);
+          const started = followStart(this.live, client, workspace, run, progress, token);
+          started.catch((error: unknown) => this.log.error('The start of a run cannot be followed', error));
+          await this.submitted(workspace, run);
+          resolve(run);
+          await started.catch(() => undefined);
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
   }
 
   private async post(

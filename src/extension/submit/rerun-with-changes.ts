@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto';
+import * as vscode from 'vscode';
+import type { Compute, Run, RunDetail } from '../../api/entities.ts';
+import type { RunConfiguration } from '../../api/run-configuration.ts';
+import type { Connection } from '../connection.ts';
+import { runTitle } from '../format.ts';
+import type { Log } from '../log.ts';
+import type { RunRef } from '../run-ref.ts';
+import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
+import { submitterEnvironment } from './environment.ts';
+import { type Interpreter, interpreterItem, Interpreters } from './interpreter.ts';
+import { back, inputStep, runSteps, type StepItem } from './multi-step.ts';
+import { commandLine } from './pick-configuration.ts';
+import { type Answers, type Asker, askArguments, askCompute, askExperiment } from './questions.ts';
+
+/** *Rerun with Changes...*: the questions of a submit, answered by the run that is run again. */
+export class RerunWithChanges {
+  private readonly connection: Connection;
+  private readonly interpreters: Interpreters;
+
+  constructor(connection: Connection, log: Log) {
+    this.connection = connection;
+    this.interpreters = new Interpreters(log);
+  }
+
+  /** Asks, and submits the run's snapshot again; undefined when the person has dismissed a question. */
+  async run({ workspace, runId }: RunRef): Promise<Run | undefined> {
+    const client = await this.connection.client();
+    const params = { workspace, run: runId };
+    const [run, { computes }, { experiments }] = await Promise.all([
+      client.call('getRun', { params }),
+      client.call('listComputes'),
+      client.call('listExperiments', { params: { workspace } }),
+    ]);
+    const names = experiments.map((experiment) => experiment.name);
+    const asker = new RerunAsker(run, computes, names, this.interpreters);
+    const changes = await asker.ask();
+    if (!changes) return undefined;
+    const body = { ...changes, environment: submitterEnvironment(process.env), requestId: randomUUID() };
+    return client.call('rerun', { params, body });
+  }
+}
+
+/** What is to be different. */
+interface Changes {
+  configuration: Partial<RunConfiguration>;
+  experiment?: string;
+  interpreter?: string;
+}
+
+class RerunAsker implements Asker {
+  readonly scriptIsFixed = true;
+  readonly computes: readonly Compute[];
+  readonly experiments: readonly string[];
+  private readonly original: RunDetail;
+  private readonly interpreters: Interpreters;
+  private readonly answers: Answers;
+  private interpreter: Interpreter;
+  private variables: Record<string, string>;
+
+  constructor(
+    run: RunDetail,
+    computes: readonly Compute[],
+    experiments: readonly string[],
+    interpreters: Interpreters,
+  ) {
+    this.original = run;
+    this.computes = computes;
+    this.experiments = experiments;
+    this.interpreters = interpreters;
+    const { configuration } = run;
+    this.answers = {
+      ...(configuration.command
+        ? { command: commandLine(configuration) }
+        : { script: configuration.script ?? run.script }),
+      arguments: joinArguments(configuration.arguments ?? []),
+      compute: run.compute,
+      experiment: run.experiment,
+    };
+    this.interpreter = { path: run.interpreter, source: vscode.l10n.t('as in {0}', runTitle(run)) };
+    this.variables = { ...configuration.environmentVariables };
+  }
+
+  get title(): string {
+    return vscode.l10n.t('Rerun with Changes: {0}', runTitle(this.original));
+  }
+
+  runsWith(): StepItem[] {
+    const names = Object.keys(this.variables).join(', ');
+    return [
+      interpreterItem(this.interpreter, () => this.changeInterpreter()),
+      {
+        label: `$(symbol-variable) ${vscode.l10n.t('Environment variables: {0}', names || vscode.l10n.t('none'))}`,
+        description: vscode.l10n.t('of the run configuration'),
+        alwaysShow: true,
+        action: () => this.changeVariables(),
+      },
+    ];
+  }
+
+  async ask(): Promise<Changes | undefined> {
+    const { answers } = this;
+    const done = await runSteps([
+      () => (answers.command === undefined ? askArguments(this, answers) : this.askCommand()),
+      () => askCompute(this, answers),
+      () => askExperiment(this, answers),
+    ]);
+    return done === true ? this.changes() : undefined;
+  }
+
+  private async askCommand(): Promise<typeof back | boolean> {
+    const text = await inputStep({
+      title: this.title,
+      step: 1,
+      totalSteps: 3,
+      value: this.answers.command ?? '',
+      prompt: vscode.l10n.t('A command line, run by the shell in the folder'),
+      validate: (value) => (value.trim() ? undefined : vscode.l10n.t('Enter a command.')),
+    });
+    if (text === back || text === undefined) return text ?? false;
+    this.answers.command = text.trim();
+    return true;
+  }
+
+  private async changeInterpreter(): Promise<void> {
+    const folder = vscode.Uri.file(this.original.sourceDirectory);
+    const chosen = await this.interpreters.ask(folder, this.interpreter);
+    if (chosen === undefined) return;
+    this.interpreter = await this.interpreters.of(folder, chosen || undefined);
+  }
+
+  private async changeVariables(): Promise<void> {
+    const text = await vscode.window.showInputBox({
+      title: this.title,
+      prompt: vscode.l10n.t('Environment variables of the run, apart from those of this window'),
+      placeHolder: "OMP_NUM_THREADS=4 GREETING='two words'",
+      value: joinArguments(Object.entries(this.variables).map(([name, value]) => `${name}=${value}`)),
+      ignoreFocusOut: true,
+      validateInput: variablesProblem,
+    });
+    if (text !== undefined) this.variables = parseVariables(text);
+  }
+
+  /** Only what is different from the run: everything else is the server's to repeat. */
+  private changes(): Changes {
+    const { answers, original } = this;
+    const { configuration } = original;
+    const changed: Partial<RunConfiguration> = {};
+    if (answers.command !== undefined) {
+      if (answers.command !== commandLine(configuration)) changed.command = answers.command;
+    } else if (answers.arguments !== joinArguments(configuration.arguments ?? [])) {
+      changed.arguments = splitArguments(answers.arguments);
+    }
+    if (answers.compute !== original.compute) changed.target = answers.compute;
+    const variables = configuration.environmentVariables ?? {};
+    if (!sameRecord(this.variables, variables)) changed.environmentVariables = this.variables;
+    const result: Changes = { configuration: changed };
+    if (answers.experiment !== original.experiment) result.experiment = answers.experiment;
+    if (this.interpreter.path !== original.interpreter) {
+      result.interpreter = this.interpreter.path;
+      const { environment } = configuration;
+      // The configuration's own interpreter would win over the one that was chosen.
+      if (environment?.python?.interpreterPath) {
+        const python = { ...environment.python, interpreterPath: this.interpreter.path };
+        changed.environment = { ...environment, python };
+      }
+    }
+    return result;
+  }
+}
+
+function parseVariables(text: string): Record<string, string> {
+  return Object.fromEntries(
+    splitArguments(text).map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]),
+  );
+}
+
+function variablesProblem(text: string): string | undefined {
+  try {
+    const wrong = splitArguments(text).find((word) => !/^[^=\s]+=/.test(word));
+    return wrong === undefined ? undefined : vscode.l10n.t('"{0}" is not of the form NAME=value.', wrong);
+  } catch (error) {
+    if (!(error instanceof ArgumentsError)) throw error;
+    return vscode.l10n.t('A quote is not closed.');
+  }
+}
+
+function sameRecord(a: Record<string, string>, b: Record<string, string>): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
