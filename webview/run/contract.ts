@@ -33,7 +33,17 @@ export interface Snapshot {
 export type LineState = 'connecting' | 'connected' | 'reconnecting';
 
 /** Buttons of the page; each is one of the extension's commands. */
-export type Action = 'cancel' | 'rerun' | 'delete' | 'copyId' | 'openLog' | 'download' | 'serverLog';
+export type Action =
+  | 'cancel'
+  | 'rerun'
+  | 'rerunWithChanges'
+  | 'delete'
+  | 'copyId'
+  | 'openLog'
+  | 'openSnapshot'
+  | 'compareWithFolder'
+  | 'download'
+  | 'serverLog';
 
 /** What the page may ask, with the answers. */
 export interface Requests {

@@ -33,6 +33,7 @@ export function header(run: RunDetail): TemplateResult {
         ${button('openLog', 'output', t('Open Log'), 'secondary')}
         ${iconButton('copyId', 'copy', t('Copy Run ID'))}
         ${live ? iconButton('rerun', 'rerun', t('Rerun')) : nothing}
+        ${iconButton('rerunWithChanges', 'edit', t('Rerun with Changes...'))}
         ${iconButton('download', 'download', t('Download Run'))}
         ${live ? nothing : iconButton('delete', 'trash', t('Delete'))}
       </div>

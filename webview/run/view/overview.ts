@@ -1,10 +1,11 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import type { RunDetail } from '../../../src/api/entities.ts';
-import { formatBytes, formatClock, formatDuration, formatTime } from '../../shared/format.ts';
+import { formatClock, formatDuration, formatTime } from '../../shared/format.ts';
 import { statusIcon } from '../../shared/icons.ts';
 import { t } from '../../shared/l10n.ts';
 import { isLive, state, update } from '../state.ts';
+import { code } from './code.ts';
 import { statusWord } from './header.ts';
 import { emptyText, pairs, sortedEntries } from './parts.ts';
 
@@ -18,7 +19,7 @@ export function overview(run: RunDetail): TemplateResult {
     <div class="main">${metrics(run)}</div>
     <aside aria-label=${t('Facts')}>
       ${pairs(t('Parameters'), sortedEntries(run.parameters))} ${pairs(t('Tags'), sortedEntries(run.tags))}
-      ${timings(run)} ${facts(run)} ${git(run)}
+      ${timings(run)} ${facts(run)} ${code(run)}
     </aside>
   </div>`;
 }
@@ -104,34 +105,11 @@ function facts(run: RunDetail): TemplateResult | typeof nothing {
     [t('Run ID'), html`<code>${run.id}</code>`],
     [t('Interpreter'), run.interpreter ? html`<code>${run.interpreter}</code>` : ''],
     [t('Folder'), run.sourceDirectory],
-    [
-      t('Snapshot'),
-      run.snapshot
-        ? html`<span title=${run.snapshot.id}
-            >${t('{0} files, {1}', run.snapshot.files, formatBytes(run.snapshot.bytes))}</span
-          >`
-        : '',
-    ],
     [t('Exit code'), run.exitCode === null ? '' : String(run.exitCode)],
     [t('Parent run'), run.parentId ?? ''],
   ];
   return pairs(
     t('Run'),
-    entries.filter(([, value]) => value !== ''),
-  );
-}
-
-function git(run: RunDetail): TemplateResult | typeof nothing {
-  if (!run.git) return nothing;
-  const { repositoryUri, branch, commit, dirty } = run.git;
-  const entries: [string, unknown][] = [
-    [t('Repository'), repositoryUri ?? ''],
-    [t('Branch'), branch ?? ''],
-    [t('Commit'), commit ? html`<code title=${commit}>${commit.slice(0, 10)}</code>` : ''],
-    [t('Work tree'), dirty ? t('has uncommitted changes') : t('clean')],
-  ];
-  return pairs(
-    t('Git'),
     entries.filter(([, value]) => value !== ''),
   );
 }

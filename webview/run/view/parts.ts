@@ -6,6 +6,8 @@ export function pairs(
   title: string,
   entries: [string, unknown][],
   empty = '',
+  /** Below the list. */
+  foot: TemplateResult | typeof nothing = nothing,
 ): TemplateResult | typeof nothing {
   if (entries.length === 0 && !empty) return nothing;
   return html`<section class="card facts">
@@ -23,6 +25,7 @@ export function pairs(
             )}
           </dl>`
     }
+    ${foot}
   </section>`;
 }
 
