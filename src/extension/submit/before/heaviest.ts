@@ -89,7 +89,7 @@ function itemsOf(preview: SnapshotPreview): Item[] {
 
 type Heavy = SnapshotPreview['heaviest'][number];
 
-/** A parent right before what is in it, the heaviest first among those of one folder. */
+/** Each row with how deep it stands below the rows that are shown; in the order given, a parent first. */
 function treeOrder(heaviest: readonly Heavy[]): { heavy: Heavy; depth: number }[] {
   const known = new Set(heaviest.map(({ path }) => path));
   const children = new Map<string, Heavy[]>();
@@ -100,7 +100,7 @@ function treeOrder(heaviest: readonly Heavy[]): { heavy: Heavy; depth: number }[
   }
   const rows: { heavy: Heavy; depth: number }[] = [];
   const add = (parent: string, depth: number) => {
-    for (const heavy of (children.get(parent) ?? []).toSorted((a, b) => b.bytes - a.bytes)) {
+    for (const heavy of children.get(parent) ?? []) {
       if (!heavy.path) continue;
       rows.push({ heavy, depth });
       add(heavy.path, depth + 1);
