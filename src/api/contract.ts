@@ -117,7 +117,10 @@ export const contract = {
     body: request.restoreSnapshotSchema,
     response: entity.restoredSchema,
   },
-  downloadSnapshot: { summary: 'A snapshot as a zip; the same snapshot gives the same bytes', response: 'bytes' },
+  downloadSnapshot: {
+    summary: 'A snapshot as a zip; the same snapshot gives the same bytes',
+    response: 'bytes',
+  },
   collectGarbage: {
     summary: 'Remove blobs that no run, artifact or kept snapshot has',
     response: entity.garbageSchema,

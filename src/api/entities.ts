@@ -110,7 +110,9 @@ export const gitFactsSchema = z.object({
       /** `git apply` at the commit gives the tracked files back: SHA-256 of `git/changes.patch`. */
       patch: z.object({ hash: z.string(), size: z.number() }).nullable(),
       /** Untracked files, by a manifest of paths relative to the repository's root. */
-      untracked: z.object({ manifest: z.string(), files: z.number(), bytes: z.number() }).nullable(),
+      untracked: z
+        .object({ manifest: z.string(), manifestBytes: z.number(), files: z.number(), bytes: z.number() })
+        .nullable(),
       /** What could not be kept, and why. */
       problems: z.array(z.string()),
     })

@@ -35,7 +35,7 @@ export async function sendMissingBlobs(
   let sending = underWay.get(channel);
   if (!sending) underWay.set(channel, (sending = new Map()));
   for (let wanted = blobs; ;) {
-    const missing = await missingOf(channel, wanted);
+    const missing = await missingBlobs(channel, wanted);
     const others = missing.filter(({ hash }) => sending.has(hash));
     const mine = missing.filter(({ hash }) => !sending.has(hash));
     const sent = send(channel, mine, progress, signal).finally(() => {
@@ -110,7 +110,11 @@ async function send(
   if (failure) throw failure;
 }
 
-async function missingOf(channel: AgentChannel, blobs: readonly BlobSource[]): Promise<BlobSource[]> {
+/** Those of the blobs that the host lacks, each once. */
+export async function missingBlobs(
+  channel: AgentChannel,
+  blobs: readonly BlobSource[],
+): Promise<BlobSource[]> {
   const byHash = new Map(blobs.map((blob) => [blob.hash, blob]));
   const hashes = [...byHash.keys()];
   const missing: BlobSource[] = [];

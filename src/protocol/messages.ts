@@ -19,7 +19,8 @@ export const attemptStates = [
 export const manifestEntrySchema = z.union([
   z.object({
     path: z.string(),
-    mode: z.literal([0o644, 0o755]),
+    /** Permission bits. */
+    mode: z.number().int().min(0).max(0o777),
     size: z.number().int().min(0),
     hash: z.string().regex(/^[0-9a-f]{64}$/),
   }),

@@ -2,19 +2,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunyardError } from '../api/errors.ts';
 import type { AgentChannel } from '../compute/channel.ts';
 import type { Host } from '../compute/host.ts';
-import { sendMissingBlobs } from '../compute/upload.ts';
+import { missingBlobs, sendMissingBlobs, type BlobSource } from '../compute/upload.ts';
 import type { Spec } from '../protocol/messages.ts';
-import type { Snapshot } from '../snapshot/take.ts';
+import { readManifest } from '../snapshot/manifest.ts';
 import type { Blobs } from '../store/blobs.ts';
 
 /** Tries to hand a run to a host whose agent ends in the middle, and the pause between them. */
 const mostTries = 5;
 const retryMs = 300;
+/** A question of so many hashes is small enough to be put together between two other requests. */
+const hashesPerQuestion = 8000;
 
 export interface Delivery {
   request: { spec: Spec; environment: Record<string, string> };
   signal: AbortSignal;
   log(line: string): void;
+  /** Bytes sent, of how many. */
+  progress(sent: number, total: number): void;
 }
 
 /**
@@ -24,18 +28,16 @@ export interface Delivery {
 export async function deliver(
   host: Host,
   blobs: Blobs,
-  snapshot: Snapshot,
-  { request, signal, log }: Delivery,
+  snapshot: string,
+  { request, signal, log, progress }: Delivery,
 ): Promise<void> {
-  const files = snapshot.entries.flatMap((entry) => ('hash' in entry ? [entry] : []));
-  const manifest = { hash: snapshot.id, size: await blobs.size(snapshot.id) };
-  const wanted = [...files, manifest].map(({ hash, size }) => ({ hash, size, file: blobs.pathOf(hash) }));
   for (let tries = 1; ; tries++) {
     signal.throwIfAborted();
     let channel: AgentChannel | undefined;
     try {
       channel = await host.connect();
-      await sendMissingBlobs(channel, wanted, () => {}, signal);
+      const missing = await blobsThatLack(channel, blobs, snapshot, signal);
+      await sendMissingBlobs(channel, missing, progress, signal);
       signal.throwIfAborted();
       await channel.request('run.submit', request);
       return;
@@ -46,6 +48,31 @@ export async function deliver(
       await sleep(retryMs * tries, undefined, { signal });
     }
   }
+}
+
+/** Blobs of a snapshot that the host lacks, the manifest among them; asked for some thousand at a time. */
+async function blobsThatLack(
+  channel: AgentChannel,
+  blobs: Blobs,
+  snapshot: string,
+  signal: AbortSignal,
+): Promise<BlobSource[]> {
+  const manifest = { hash: snapshot, size: await blobs.size(snapshot), file: blobs.pathOf(snapshot) };
+  const missing: BlobSource[] = [];
+  let batch: BlobSource[] = [manifest];
+  const ask = async () => {
+    signal.throwIfAborted();
+    for (const blob of await missingBlobs(channel, batch)) missing.push(blob);
+    batch = [];
+  };
+  for await (const entries of readManifest(blobs, snapshot)) {
+    for (const entry of entries) {
+      if ('hash' in entry) batch.push({ hash: entry.hash, size: entry.size, file: blobs.pathOf(entry.hash) });
+    }
+    if (batch.length >= hashesPerQuestion) await ask();
+  }
+  if (batch.length > 0) await ask();
+  return missing;
 }
 
 /** Whether the host has an attempt: a kill may have come after it had taken it. */

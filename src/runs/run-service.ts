@@ -5,6 +5,7 @@ import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
 import type { Hosts } from '../compute/hosts.ts';
 import { mostPayloadBytes } from '../protocol/frames.ts';
+import type { Snapshots } from '../snapshot/snapshots.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
 import { attemptDir, isLog } from './attempt-files.ts';
@@ -20,7 +21,7 @@ export interface RunServiceOptions {
   workspace: OpenWorkspace;
   writer: Writer;
   hosts: Hosts;
-  home: string;
+  snapshots: Snapshots;
   /** Sends a hint (an event without a number) to who listens to the workspace. */
   hint(event: object): void;
   log(line: string): void;

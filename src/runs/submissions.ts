@@ -5,9 +5,9 @@ import { RunyardError } from '../api/errors.ts';
 import { experimentNameSchema } from '../api/requests.ts';
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import type { Hosts } from '../compute/hosts.ts';
-import { manifestSchema } from '../protocol/messages.ts';
-import { gitProperties, readGitFacts } from '../snapshot/git-facts.ts';
-import { existingFolder, takeSnapshot, type Snapshot } from '../snapshot/take.ts';
+import { gitProperties } from '../snapshot/git-facts.ts';
+import { existingFolder } from '../snapshot/folder.ts';
+import type { Snapshots } from '../snapshot/snapshots.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
 import { readConfiguration } from './configuration/files.ts';
@@ -16,7 +16,7 @@ import { deliver, hostHas } from './delivery.ts';
 import { specOf, type Launch } from './launch.ts';
 import { PendingSubmits } from './pending.ts';
 import { getRun, runRow, type RunRow } from './queries.ts';
-import type { RunWrites } from './writes.ts';
+import type { PreparedRun, RunWrites } from './writes.ts';
 
 export interface SubmitArgs {
   folder: string;
@@ -34,8 +34,9 @@ export interface SubmissionsOptions {
   workspace: OpenWorkspace;
   writer: Writer;
   hosts: Hosts;
-  /** Runyard's home: never part of a snapshot. */
-  home: string;
+  snapshots: Snapshots;
+  /** Sends a hint to who listens to the workspace. */
+  hint(event: object): void;
   /** The host has the run: collect what it does. */
   handedOver(run: string, attempt: number): void;
   log(line: string): void;
@@ -236,54 +237,74 @@ export class Submissions {
       this.cancel(id);
       signal.throwIfAborted();
     }
-    const prepared = await this.prepare(row, signal);
-    const attempt = await writer.write<RunWrites, 'runs.prepared'>(workspace.file, 'runs.prepared', {
-      id,
-      snapshot: prepared.snapshot,
-      git: prepared.git,
-      properties: {
-        ContentSnapshotId: prepared.snapshot.id,
-        ...(prepared.git ? gitProperties(prepared.git) : {}),
-      },
-      warnings: JSON.parse(row.warnings) as string[],
-    });
+    const { snapshot, attempt } = await this.prepare(row, signal);
     const spec = specOf(JSON.parse(row.launch) as Launch, {
       run: id,
       attempt,
       experiment: row.experiment,
       workspace: workspace.name,
-      manifest: prepared.snapshot.id,
+      manifest: snapshot.id,
     });
-    await deliver(hosts.get(row.compute), workspace.blobs, prepared.snapshot, {
+    await deliver(hosts.get(row.compute), workspace.blobs, snapshot.id, {
       request: { spec, environment: pending.environment },
       signal,
       log,
+      progress: (bytes, totalBytes) =>
+        this.hintProgress(id, {
+          stage: 'sending',
+          files: snapshot.files,
+          totalFiles: snapshot.files,
+          bytes,
+          totalBytes,
+        }),
     });
     await this.pending.remove(id);
     handedOver(id, attempt);
   }
 
-  /** The snapshot and the git facts: those the run has (of the run that is run again), else taken now. */
-  private async prepare(
+  /**
+   * The snapshot and the git facts: those the run has (of the run that is run again), else taken now. Until the
+   * run owns them no garbage is collected.
+   */
+  private prepare(
     row: RunRow,
     signal: AbortSignal,
-  ): Promise<{ snapshot: Snapshot; git: GitFacts | null }> {
-    const { workspace, home } = this.options;
-    if (row.snapshot_id) {
-      const manifest = manifestSchema.parse(
-        JSON.parse((await workspace.blobs.read(row.snapshot_id)).toString()),
+  ): Promise<{ snapshot: PreparedRun['snapshot']; attempt: number }> {
+    const { workspace, snapshots } = this.options;
+    return workspace.blobs.using(async () => {
+      const { id, snapshot_id: known, snapshot_files: files, snapshot_bytes: bytes } = row;
+      const warnings = JSON.parse(row.warnings) as string[];
+      if (known) {
+        const snapshot = { id: known, files: files ?? 0, bytes: bytes ?? 0 };
+        const git = row.git === null ? null : (JSON.parse(row.git) as GitFacts);
+        return { snapshot, attempt: await this.savePrepared({ id, snapshot, git, warnings }) };
+      }
+      const taken = await snapshots.take(
+        {
+          folder: row.source_directory,
+          blobs: workspace.blobs.dir,
+          cache: path.join(workspace.dir, 'cache'),
+        },
+        { signal, progress: (progress) => this.hintProgress(id, progress) },
       );
-      const { snapshot_id: snapshotId, snapshot_files: files, snapshot_bytes: bytes } = row;
-      return {
-        snapshot: { id: snapshotId, entries: manifest.entries, files: files ?? 0, bytes: bytes ?? 0 },
-        git: row.git === null ? null : (JSON.parse(row.git) as GitFacts),
-      };
-    }
-    const [snapshot, git] = await Promise.all([
-      takeSnapshot(row.source_directory, workspace.blobs, { home, signal }),
-      readGitFacts(row.source_directory),
-    ]);
-    return { snapshot, git: git ?? null };
+      const { git, id: snapshotId } = taken;
+      const snapshot = { id: snapshotId, files: taken.files, bytes: taken.bytes };
+      const all = [...warnings, ...taken.warnings, ...(git?.changes?.problems ?? [])];
+      return { snapshot, attempt: await this.savePrepared({ id, snapshot, git, warnings: all }) };
+    });
+  }
+
+  private savePrepared(prepared: Omit<PreparedRun, 'properties'>): Promise<number> {
+    const { workspace, writer } = this.options;
+    const { snapshot, git } = prepared;
+    return writer.write<RunWrites, 'runs.prepared'>(workspace.file, 'runs.prepared', {
+      ...prepared,
+      properties: { ContentSnapshotId: snapshot.id, ...(git ? gitProperties(git) : {}) },
+    });
+  }
+
+  private hintProgress(runId: string, progress: object): void {
+    this.options.hint({ type: 'progress', runId, ...progress });
   }
 
   private async fail(id: string, cause: unknown, { abort, canceled }: UnderWay): Promise<void> {

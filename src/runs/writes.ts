@@ -124,6 +124,18 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
         seq,
       );
       for (const [name, value] of Object.entries(properties)) tx.run(putValue, seq, 'property', name, value);
+      // Of no attempt: what the host lists leaves them alone.
+      for (const { path, size, hash } of gitArtifacts(git)) {
+        tx.run(
+          `INSERT INTO artifacts (run_seq, attempt, path, size, modified_at, hash, stored) VALUES (?, 0, ?, ?, ?, ?, 1)
+           ON CONFLICT DO NOTHING`,
+          seq,
+          path,
+          size,
+          Date.now(),
+          hash,
+        );
+      }
       tx.run(
         'INSERT INTO attempts (run_seq, number, created_at) VALUES (?, 1, ?) ON CONFLICT DO NOTHING',
         seq,
@@ -274,6 +286,17 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
   }) satisfies WriteOperations;
 
 export type RunWrites = ReturnType<typeof runWrites>;
+
+/** What of the git facts is a file of the run. */
+function gitArtifacts(git: GitFacts | null): { path: string; size: number; hash: string }[] {
+  const { patch, untracked } = git?.changes ?? {};
+  return [
+    ...(patch ? [{ path: 'git/changes.patch', ...patch }] : []),
+    ...(untracked
+      ? [{ path: 'git/untracked.json', size: untracked.manifestBytes, hash: untracked.manifest }]
+      : []),
+  ];
+}
 
 function refuseActive(status: Run['status'], what: string): void {
   if (isTerminal(status)) return;

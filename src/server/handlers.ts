@@ -3,7 +3,7 @@ import { openApiDocument } from '../api/openapi.ts';
 import { findConfigurations, findScripts, writeConfiguration } from '../runs/configuration/files.ts';
 import * as queries from '../runs/queries.ts';
 import type { RunService } from '../runs/run-service.ts';
-import { existingFolder } from '../snapshot/take.ts';
+import { existingFolder } from '../snapshot/folder.ts';
 import type { RunyardServer } from './server.ts';
 import { Bytes, type Handlers } from './router.ts';
 

@@ -2,6 +2,7 @@ import type { BlobReader } from './manifest.ts';
 
 /** A folder of blobs for a thread that may block (the store's `BlobFolder`). */
 export interface BlobFolder extends BlobReader {
+  readonly dir: string;
   has(hash: string): boolean;
   /** The path of a new file in the same file system, for content whose hash is not known yet. */
   temporary(): string;

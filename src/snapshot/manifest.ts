@@ -61,7 +61,9 @@ export async function* readManifest(blobs: BlobReader, id: string): AsyncGenerat
     bytes = await blobs.read(id);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-    throw new RunyardError('not_found', `The snapshot ${id.slice(0, 12)} is not in this workspace.`, { cause });
+    throw new RunyardError('not_found', `The snapshot ${id.slice(0, 12)} is not in this workspace.`, {
+      cause,
+    });
   }
   if (createHash('sha256').update(bytes).digest('hex') !== id) throw damaged(id, 'its content was changed');
   const tree = new TreeCheck(id);
@@ -118,7 +120,8 @@ const hashForm = /^[0-9a-f]{64}$/;
 function checkEntry(raw: unknown, id: string): ManifestEntry {
   const entry = raw as Record<string, unknown>;
   const { path, mode, size, hash, link } = entry;
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw damaged(id, 'an entry has no path');
+  if (typeof path !== 'string' || path === '' || path.includes('\0'))
+    throw damaged(id, 'an entry has no path');
   if (path.split('/').some((part) => part === '' || part === '.' || part === '..')) {
     throw damaged(id, `"${path}" leads out of the folder`);
   }
@@ -128,7 +131,13 @@ function checkEntry(raw: unknown, id: string): ManifestEntry {
     return { path, link };
   }
   const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
-  if (typeof hash !== 'string' || !hashForm.test(hash) || !isCount(size) || !isCount(mode) || +mode! > 0o777) {
+  if (
+    typeof hash !== 'string' ||
+    !hashForm.test(hash) ||
+    !isCount(size) ||
+    !isCount(mode) ||
+    +mode! > 0o777
+  ) {
     throw damaged(id, `"${path}" is neither a file nor a link nor a folder`);
   }
   return { path, mode: mode as number, size: size as number, hash };
@@ -168,7 +177,8 @@ class TreeCheck {
     if (folder === this.lastFolder) return;
     // Sorted: what is below a leaf comes after it.
     for (let above = folder; above; above = above.slice(0, Math.max(0, above.lastIndexOf('/')))) {
-      if (this.leaves.has(above)) throw damaged(this.id, `"${entry.path}" is below something that is no folder`);
+      if (this.leaves.has(above))
+        throw damaged(this.id, `"${entry.path}" is below something that is no folder`);
     }
     this.lastFolder = folder;
   }

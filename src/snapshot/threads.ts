@@ -121,9 +121,10 @@ export class SnapshotThreads {
     this.idle.delete(worker);
     this.busy.delete(worker);
     underWay?.reject(
-      this.ended ? canceled() : new RunyardError('unavailable', 'The snapshot thread ended.', { cause: error }),
+      this.ended
+        ? canceled()
+        : new RunyardError('unavailable', 'The snapshot thread ended.', { cause: error }),
     );
     if (!this.ended) this.startNext();
   }
 }
-

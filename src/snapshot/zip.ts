@@ -105,7 +105,7 @@ async function addItem(
   }
   const content = createReadStream(file, { highWaterMark: smallFile });
   const source = hash ? Readable.from(checked(content, hash, item.name), { objectMode: false }) : content;
-  source.on('error', (error) => fail(hash ? changed(item.name, error) : error));
+  source.on('error', (error: Error) => fail(hash ? changed(item.name, error) : error));
   try {
     await added(() => zip.append(source, { name, date, mode }));
   } finally {

@@ -15,6 +15,9 @@ export function blobPath(dir: string, hash: string): string {
 /** Content by SHA-256 under `blobs/<2>/<62>`, written once and atomically. */
 export class Blobs {
   readonly dir: string;
+  private users = 0;
+  private readonly idle: (() => void)[] = [];
+  private removal: Promise<void> | undefined;
 
   constructor(dir: string) {
     this.dir = dir;
@@ -40,6 +43,38 @@ export class Blobs {
     const writer = await BlobWriter.create(this);
     await writer.write(content);
     return (await writer.finish()).hash;
+  }
+
+  /**
+   * Does what relies on blobs that nothing owns yet: until it ends, none is removed. It waits for a removal that
+   * is under way.
+   */
+  async using<T>(work: () => Promise<T>): Promise<T> {
+    this.users++;
+    try {
+      await this.removal;
+      return await work();
+    } finally {
+      this.users--;
+      if (this.users === 0) for (const wake of this.idle.splice(0)) wake();
+    }
+  }
+
+  /** Does a short piece of removal while nobody relies on blobs. */
+  async removing<T>(work: () => Promise<T>): Promise<T> {
+    while (this.users > 0 || this.removal) {
+      await (this.removal ?? new Promise<void>((resolve) => this.idle.push(resolve)));
+    }
+    const done = work();
+    this.removal = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return await done;
+    } finally {
+      this.removal = undefined;
+    }
   }
 
   /** Removes what a killed server had not finished to write; before the first blob is written. */

@@ -1,15 +1,15 @@
-import type { BlobFolder } from '../blob-folder.ts';
 import type { Job } from './context.ts';
 import { dryRun } from './dry-run.ts';
 import { preview } from './preview.ts';
 import { take } from './take.ts';
+import type { JobTools } from './tools.ts';
 
-/** Every job of the snapshot thread. `open` makes the folder of blobs of a path. */
-export function snapshotJobs(open: (dir: string) => BlobFolder) {
+/** Every job of the snapshot thread. */
+export function snapshotJobs(tools: JobTools) {
   return {
-    take: take(open),
-    preview,
-    dryRun,
+    take: take(tools),
+    preview: preview(tools),
+    dryRun: dryRun(tools),
   } satisfies Record<string, Job<never, unknown>>;
 }
 

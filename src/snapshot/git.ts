@@ -1,0 +1,117 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { simpleGit } from 'simple-git';
+
+/** Variables by which a caller of ours (a git hook, a test) would point git at another repository. */
+const kept = new Set([
+  'GIT_CONFIG_GLOBAL',
+  'GIT_CONFIG_SYSTEM',
+  'GIT_CONFIG_NOSYSTEM',
+  'GIT_CEILING_DIRECTORIES',
+  'GIT_DISCOVERY_ACROSS_FILESYSTEM',
+  'GIT_EXEC_PATH',
+]);
+
+const own = ['LC_ALL', 'GIT_TERMINAL_PROMPT'];
+
+/** A git command that did not end well; `message` is what git said. */
+export class GitError extends Error {}
+
+/** The environment for git: the process's own, in the C locale, without what points at another repository. */
+export function gitEnvironment(): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && (!name.startsWith('GIT_') || kept.has(name))) environment[name] = value;
+  }
+  return { ...environment, LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0' };
+}
+
+/**
+ * What a git command in a folder prints, as bytes: names are no text. Never takes a lock of the index. Throws
+ * GitError when git says no (or is not there).
+ */
+export async function gitBytes(folder: string, args: readonly string[]): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  const git = simpleGit({
+    baseDir: folder,
+    // The variables that are left are those that `gitEnvironment` lets through.
+    allowEnvironment: [...kept, ...own],
+    unsafe: { allowUnsafeConfigPaths: true },
+    errors: (error, result) => {
+      if (error) return error;
+      if (result.exitCode === 0) return undefined;
+      return Buffer.concat(result.stdErr.map((part) => Buffer.from(part)));
+    },
+  })
+    .env(gitEnvironment())
+    .outputHandler((_command, stdout) => stdout.on('data', (part: Buffer) => parts.push(part)));
+  try {
+    await git.raw(['--no-optional-locks', ...args]);
+  } catch (cause) {
+    throw new GitError((cause as Error).message.trim(), { cause });
+  }
+  return Buffer.concat(parts);
+}
+
+/** As `gitBytes`, as trimmed text; null when git says no or nothing. */
+export async function gitText(folder: string, args: readonly string[]): Promise<string | null> {
+  try {
+    return (await gitBytes(folder, args)).toString('utf8').trim() || null;
+  } catch {
+    return null;
+  }
+}
+
+/** Which line of which ignore file decides about a path. */
+export interface IgnoreMatch {
+  /** Relative to the folder git was asked in, or absolute (`core.excludesFile`). */
+  source: string;
+  line: number;
+  /** Begins with `!` where the line takes the path in. */
+  pattern: string;
+}
+
+/**
+ * The deciding line for each binary path below a folder, as `git check-ignore` says it; tracked files are
+ * looked at like others. simple-git has no standard input, hence the plain process. Throws GitError.
+ */
+export async function checkIgnore(
+  folder: string,
+  binaryPaths: readonly string[],
+): Promise<Map<string, IgnoreMatch>> {
+  const found = new Map<string, IgnoreMatch>();
+  if (binaryPaths.length === 0) return found;
+  const args = ['--no-optional-locks', 'check-ignore', '--no-index', '-v', '-n', '-z', '--stdin'];
+  const child = spawn('git', args, { cwd: folder, env: gitEnvironment(), stdio: ['pipe', 'pipe', 'pipe'] });
+  const parts: Buffer[] = [];
+  const said: Buffer[] = [];
+  child.stdout.on('data', (part: Buffer) => parts.push(part));
+  child.stderr.on('data', (part: Buffer) => said.push(part));
+  child.stdin.on('error', () => {});
+  child.stdin.end(Buffer.from(binaryPaths.map((name) => `${name}\0`).join(''), 'latin1'));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', (error) => reject(new GitError(error.message, { cause: error })));
+    child.on('close', resolve);
+  });
+  // 1: no path is ignored.
+  if (code !== 0 && code !== 1) throw new GitError(Buffer.concat(said).toString().trim());
+  const fields = Buffer.concat(parts).toString('latin1').split('\0');
+  for (let i = 0; i + 3 < fields.length; i += 4) {
+    const [source, line, pattern, name] = fields.slice(i, i + 4) as [string, string, string, string];
+    if (source) found.set(name, { source: utf8(source), line: Number(line), pattern: utf8(pattern) });
+  }
+  return found;
+}
+
+/** Whether a folder or one above it has a repository; says nothing about whether git can read it. */
+export function hasRepository(folder: string): boolean {
+  for (let dir = path.resolve(folder); ; dir = path.dirname(dir)) {
+    if (existsSync(path.join(dir, '.git'))) return true;
+    if (path.dirname(dir) === dir) return false;
+  }
+}
+
+function utf8(binary: string): string {
+  return Buffer.from(binary, 'latin1').toString('utf8');
+}

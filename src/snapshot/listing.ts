@@ -1,0 +1,132 @@
+import { lstatSync, readdirSync, type Stats } from 'node:fs';
+import { defaultExclusion } from './default-exclusions.ts';
+import { systemErrorCode } from '../api/errors.ts';
+import { fsPath } from './path-text.ts';
+import { unreadable } from './folder.ts';
+
+/** Why a path is not taken. */
+export interface LeftOut {
+  /** Binary, relative to the root. */
+  name: string;
+  folder: boolean;
+  reason: 'ignored' | 'default' | 'special' | 'home';
+  /** The ignore file, or what a default is for. */
+  source: string;
+  line: number | null;
+  pattern: string | null;
+}
+
+/** What a folder's snapshot is made of. Names are binary (see path-text.ts). */
+export interface Listing {
+  /** Files and links, sorted by bytes, each once; some may have vanished. */
+  names: string[];
+  /** Folders in which nothing is, sorted. */
+  emptyFolders: string[];
+  warnings: string[];
+}
+
+/** Collects a listing's folders: which of them are taken, asked once for each. */
+export class Folders {
+  private readonly root: string;
+  private readonly home: string;
+  private readonly known = new Map<string, boolean>();
+  /** Folders that a default leaves out unless an ignore file takes them in: path to what it is. */
+  readonly doubtful = new Map<string, string>();
+
+  /** `home`: Runyard's own folder, resolved; never taken. */
+  constructor(root: string, home: string) {
+    this.root = root;
+    this.home = Buffer.from(home).toString('latin1');
+  }
+
+  /**
+   * Whether what is in a folder may be taken: every folder above is a real folder, not `.git` and not
+   * Runyard's home. Collects in `doubtful` those that a default leaves out.
+   */
+  isOpen(folder: string): boolean {
+    if (folder === '') return true;
+    let open = this.known.get(folder);
+    if (open === undefined) {
+      open = this.isOpen(parentOf(folder)) && this.look(folder);
+      this.known.set(folder, open);
+    }
+    return open;
+  }
+
+  get all(): Iterable<string> {
+    return this.known.keys();
+  }
+
+  private look(folder: string): boolean {
+    const absolute = `${this.root}/${folder}`;
+    if (folder.endsWith('/.git') || folder === '.git' || absolute === this.home) return false;
+    const found = lstat(absolute);
+    if (!found?.isDirectory()) return false;
+    const excluded = defaultExclusion(this.root, folder, 'folder');
+    if (excluded) this.doubtful.set(folder, excluded);
+    return true;
+  }
+}
+
+/** The path's folder; empty at the top. */
+export function parentOf(name: string): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf('/')));
+}
+
+/** `lstat` of a binary path; undefined when nothing is there. */
+export function lstat(binary: string): Stats | undefined {
+  return lstatSync(fsPath(binary), { throwIfNoEntry: false });
+}
+
+/** What is in a folder, by binary names. Nothing when it has vanished. Throws `not_permitted`. */
+export function list(binary: string) {
+  try {
+    return readdirSync(fsPath(binary), { withFileTypes: true, encoding: 'latin1' });
+  } catch (cause) {
+    if (systemErrorCode(cause) === 'ENOENT') return [];
+    throw unreadable(binary, cause);
+  }
+}
+
+/** The folders within a folder in which there is no file at all: the deepest ones, as in a tree of empty folders. */
+export function emptyWithin(root: string, folder: string): string[] | undefined {
+  const found: string[] = [];
+  const entries = list(`${root}/${folder}`);
+  if (entries.some((entry) => !entry.isDirectory())) return undefined;
+  for (const entry of entries) {
+    const inner = emptyWithin(root, `${folder}/${entry.name}`);
+    if (!inner) return undefined;
+    found.push(...inner);
+  }
+  return entries.length === 0 ? [folder] : found;
+}
+
+/** Two lists sorted by bytes as one, without repetitions. */
+export function merge(a: readonly string[], b: readonly string[]): string[] {
+  const all: string[] = [];
+  let [i, j] = [0, 0];
+  const add = (name: string) => {
+    if (all.length === 0 || all[all.length - 1] !== name) all.push(name);
+  };
+  while (i < a.length && j < b.length) add(a[i]! <= b[j]! ? a[i++]! : b[j++]!);
+  while (i < a.length) add(a[i++]!);
+  while (j < b.length) add(b[j++]!);
+  return all;
+}
+
+/** Sorted by bytes and each once; lists that come as few sorted runs cost a merge. */
+export function sorted(names: string[]): string[] {
+  const runs: string[][] = [];
+  for (let start = 0; start < names.length;) {
+    let end = start + 1;
+    while (end < names.length && names[end - 1]! <= names[end]!) end++;
+    runs.push(names.slice(start, end));
+    if (runs.length > 8) return merge([...names].sort(byBytes), []);
+    start = end;
+  }
+  return runs.reduce((all, run) => merge(all, run), [] as string[]);
+}
+
+export function byBytes(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,167 @@
+import { hash as hashOf } from 'node:crypto';
+import { mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { Field, fields, hashBytes, State, Table } from './table.ts';
+
+/** The first bytes of a cache; another number is another form, which is not read. */
+const magic = Buffer.from('RYSTAT01');
+
+/**
+ * A file that changed as recently as this before it was looked at may change again without its times changing
+ * (a tick of the file system's clock is 4 ms on Linux, 2 s on FAT): git calls it racily clean.
+ */
+const racyMs = 2000;
+
+/** What the cache of a folder's last snapshot says. */
+export interface CachedSnapshot {
+  /** The snapshot that the folder was then. */
+  id: string;
+  files: number;
+  bytes: number;
+  /** Removals of blobs at that time; after another one they may be gone. */
+  generation: number;
+  table: Table;
+}
+
+interface Header {
+  id: string;
+  files: number;
+  bytes: number;
+  generation: number;
+  count: number;
+  nameBytes: number;
+  emptyFolders: string[];
+}
+
+/** The cache's file of a folder. */
+export function cacheFile(cache: string, root: string): string {
+  return path.join(cache, `${hashOf('sha256', Buffer.from(root, 'latin1'), 'hex').slice(0, 32)}.stat`);
+}
+
+/** Undefined when there is none that can be used. */
+export function readStatCache(file: string): (CachedSnapshot & { emptyFolders: string[] }) | undefined {
+  try {
+    const bytes = readFileSync(file);
+    if (!bytes.subarray(0, 8).equals(magic)) return undefined;
+    const headerBytes = bytes.readUInt32LE(8);
+    const header = JSON.parse(bytes.toString('utf8', 12, 12 + headerBytes)) as Header;
+    const { count, nameBytes } = header;
+    const statBytes = 8 * fields * count;
+    if (bytes.length !== 12 + headerBytes + statBytes + (hashBytes + 1) * count + nameBytes) return undefined;
+    let at = 12 + headerBytes;
+    const take = (length: number) => bytes.subarray(at, (at += length));
+    const stats = take(statBytes);
+    const hashes = take(hashBytes * count);
+    const states = take(count);
+    const names = take(nameBytes).toString('latin1').split('\0');
+    names.pop();
+    const table = Table.of(names);
+    Buffer.from(table.memory.stats).set(stats);
+    table.hashes.set(hashes);
+    table.states.set(states);
+    return { ...header, table };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Keeps a table with its snapshot, in one step. `startedAt`: when its first path was looked at. A cache that
+ * cannot be written is none: the next snapshot takes longer.
+ */
+export function writeStatCache(
+  file: string,
+  snapshot: Omit<CachedSnapshot, 'table'> & { emptyFolders: string[] },
+  table: Table,
+  startedAt: number,
+): void {
+  const stats = Float64Array.from(table.stats);
+  for (let i = 0; i < table.count; i++) {
+    const newest = Math.max(table.stat(i, Field.mtime), table.stat(i, Field.ctime));
+    // No file has this size: the entry matches nothing, and the file is read again.
+    if (newest > startedAt - racyMs) stats[i * fields + Field.size] = -1;
+  }
+  const { id, files, bytes, generation, emptyFolders } = snapshot;
+  const header: Header = {
+    id,
+    files,
+    bytes,
+    generation,
+    emptyFolders,
+    count: table.count,
+    nameBytes: table.names.length,
+  };
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(text.length);
+  const temporary = `${file}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    const fd = openSync(temporary, 'wx', 0o600);
+    try {
+      for (const part of [
+        magic,
+        length,
+        text,
+        Buffer.from(stats.buffer),
+        table.hashes,
+        table.states,
+        table.names,
+      ])
+        for (let at = 0; at < part.length;) at += writeSync(fd, part, at);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, file);
+  } catch {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/**
+ * Takes over the hashes of files that are as they were; gives the indexes of those that have to be read. Links
+ * are never among them. `known` says whether a blob that the cache names is there.
+ */
+export function takeOver(
+  table: Table,
+  cached: Table | undefined,
+  known: (hash: string) => boolean,
+): Uint32Array {
+  const todo: number[] = [];
+  // The same paths stand at the same places; otherwise both are sorted and are gone through side by side.
+  const aligned = cached !== undefined && table.names.equals(cached.names);
+  let at = 0;
+  for (let i = 0; i < table.count; i++) {
+    if (table.states[i] !== State.file) continue;
+    let there = -1;
+    if (aligned) there = i;
+    else if (cached) {
+      const name = table.name(i);
+      while (at < cached.count && cached.name(at) < name) at++;
+      if (at < cached.count && cached.name(at) === name) there = at;
+    }
+    if (there >= 0 && isSame(table, i, cached!, there) && known(cached!.hash(there))) {
+      table.hashes.set(cached!.hashes.subarray(there * hashBytes, (there + 1) * hashBytes), i * hashBytes);
+    } else todo.push(i);
+  }
+  const shared = new Uint32Array(new SharedArrayBuffer(4 * todo.length));
+  shared.set(todo);
+  return shared;
+}
+
+/** Whether nothing at all has changed: the folder is the cached snapshot. */
+export function isUnchanged(table: Table, cached: Table): boolean {
+  if (!table.names.equals(cached.names)) return false;
+  for (let i = 0; i < table.count; i++) {
+    if (table.states[i] !== cached.states[i] || !isSame(table, i, cached, i)) return false;
+  }
+  return true;
+}
+
+function isSame(a: Table, i: number, b: Table, j: number): boolean {
+  if (b.states[j] !== a.states[i]) return false;
+  for (let field = 0; field < fields; field++) {
+    if (a.stats[i * fields + field] !== b.stats[j * fields + field]) return false;
+  }
+  return true;
+}

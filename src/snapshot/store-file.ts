@@ -1,0 +1,205 @@
+import { createHash, hash as hashOf } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  type Stats,
+  writeSync,
+} from 'node:fs';
+import { RunyardError, systemErrorCode } from '../api/errors.ts';
+import type { BlobFolder } from './blob-folder.ts';
+import { unreadable } from './folder.ts';
+import { fsPath, textOf } from './path-text.ts';
+
+/** Read again this often when a file changes under the reader. */
+const mostReads = 5;
+const partBytes = 1 << 20;
+/** Holes are found in steps of this size: what file systems give out at a time. */
+const pageBytes = 1 << 16;
+
+const readFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+const buffer = Buffer.allocUnsafeSlow(partBytes);
+const zeros = Buffer.alloc(pageBytes);
+
+export interface StoredFile {
+  /** As it was before and after it was read. */
+  stat: Stats;
+  /** SHA-256, hex. */
+  hash: string;
+  /** False when the blob was there before. */
+  stored: boolean;
+}
+
+/**
+ * Reads a file (a binary path), and stores its content where `blobs` are given. Undefined when it vanished, or is
+ * no file any more. Reads again when it changed meanwhile. Throws `conflict` when it keeps changing,
+ * `not_permitted`, `no_space`; `check` may throw to end it.
+ */
+export function storeFile(
+  absolute: string,
+  name: string,
+  blobs: BlobFolder | undefined,
+  check: () => void,
+): StoredFile | undefined {
+  for (let read = 1; ; read++) {
+    const fd = openFile(absolute);
+    if (fd === undefined) return undefined;
+    let temporary: Temporary | undefined;
+    try {
+      const before = fstatSync(fd);
+      if (!before.isFile()) return undefined;
+      const first = fill(fd, absolute);
+      const small = first < partBytes;
+      let hash: string;
+      if (small) {
+        hash = hashOf('sha256', buffer.subarray(0, first), 'hex');
+        if (blobs && !blobs.has(hash)) {
+          temporary = new Temporary(blobs);
+          temporary.write(buffer.subarray(0, first));
+        }
+      } else {
+        const whole = createHash('sha256');
+        temporary = blobs && new Temporary(blobs);
+        for (let length = first; length > 0; length = fill(fd, absolute)) {
+          check();
+          const part = buffer.subarray(0, length);
+          whole.update(part);
+          temporary?.write(part);
+        }
+        hash = whole.digest('hex');
+      }
+      const after = fstatSync(fd);
+      if (
+        before.mtimeMs !== after.mtimeMs ||
+        before.size !== after.size ||
+        before.ctimeMs !== after.ctimeMs
+      ) {
+        if (read < mostReads) continue;
+        throw new RunyardError('conflict', `The file ${textOf(name)} keeps changing while it is read.`, {
+          action: 'Stop what writes it, or leave it out by .amlignore or .gitignore.',
+        });
+      }
+      return { stat: after, hash, stored: temporary ? temporary.adopt(hash) : false };
+    } finally {
+      temporary?.discard();
+      closeSync(fd);
+    }
+  }
+}
+
+function openFile(absolute: string): number | undefined {
+  try {
+    return openSync(fsPath(absolute), readFlags);
+  } catch (cause) {
+    // ELOOP: a link has taken the file's place; ENXIO: a socket.
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes(systemErrorCode(cause) ?? '')) return undefined;
+    throw unreadable(absolute, cause);
+  }
+}
+
+/** Reads until the buffer is full or the file ends; how many bytes there are. */
+function fill(fd: number, absolute: string): number {
+  let length = 0;
+  try {
+    while (length < partBytes) {
+      const got = readSync(fd, buffer, length, partBytes - length, null);
+      if (got === 0) break;
+      length += got;
+    }
+  } catch (cause) {
+    throw unreadable(absolute, cause);
+  }
+  return length;
+}
+
+/** A blob while it is written; pages of zeros become holes. */
+class Temporary {
+  private readonly blobs: BlobFolder;
+  private readonly path: string;
+  private fd: number | undefined;
+  private size = 0;
+  private hole = false;
+
+  constructor(blobs: BlobFolder) {
+    this.blobs = blobs;
+    this.path = blobs.temporary();
+    this.fd = guarded(blobs, () => openSync(this.path, 'wx', 0o600));
+  }
+
+  write(part: Buffer): void {
+    guarded(this.blobs, () => {
+      if (part.length < pageBytes) return this.put(part);
+      for (let at = 0; at < part.length;) {
+        const page = part.subarray(at, at + pageBytes);
+        if (page.length === pageBytes && page.equals(zeros)) {
+          this.size += pageBytes;
+          this.hole = true;
+          at += pageBytes;
+          continue;
+        }
+        let end = at + page.length;
+        while (end < part.length && !isHole(part, end)) end += pageBytes;
+        this.put(part.subarray(at, Math.min(end, part.length)));
+        at = end;
+      }
+    });
+  }
+
+  adopt(hash: string): boolean {
+    return guarded(this.blobs, () => {
+      if (this.hole) ftruncateSync(this.fd!, this.size);
+      closeSync(this.fd!);
+      this.fd = undefined;
+      return this.blobs.adopt(this.path, hash);
+    });
+  }
+
+  /** Removes what was not adopted. */
+  discard(): void {
+    if (this.fd === undefined) return;
+    closeSync(this.fd);
+    this.fd = undefined;
+    rmSync(this.path, { force: true });
+  }
+
+  private put(part: Buffer): void {
+    for (let at = 0; at < part.length;) at += writeSync(this.fd!, part, at, part.length - at, this.size + at);
+    this.size += part.length;
+    this.hole = false;
+  }
+}
+
+function isHole(part: Buffer, at: number): boolean {
+  return at + pageBytes <= part.length && part.subarray(at, at + pageBytes).equals(zeros);
+}
+
+/** A full disk is said as such. */
+function guarded<T>(blobs: BlobFolder, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const code = systemErrorCode(cause);
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw cause;
+    throw new RunyardError('no_space', `The disk is full: nothing more fits into ${blobs.dir}.`, {
+      action: 'Free some room and try again.',
+      cause,
+    });
+  }
+}
+
+/** Stores bytes that are at hand; their hash, and whether they were new. */
+export function storeBytes(bytes: Buffer, blobs: BlobFolder): { hash: string; stored: boolean } {
+  const hash = hashOf('sha256', bytes, 'hex');
+  if (blobs.has(hash)) return { hash, stored: false };
+  const temporary = new Temporary(blobs);
+  try {
+    temporary.write(bytes);
+    return { hash, stored: temporary.adopt(hash) };
+  } finally {
+    temporary.discard();
+  }
+}

@@ -1,0 +1,109 @@
+import { readlinkSync, realpathSync } from 'node:fs';
+import { RunyardError } from '../api/errors.ts';
+import { fsPath, textOf } from './path-text.ts';
+import { leadsOutside } from './manifest.ts';
+import { listFolder } from './list-folder.ts';
+import { type LeftOut, type Listing } from './listing.ts';
+import { Field, State, Table } from './table.ts';
+import type { Crew } from './crew.ts';
+import type { JobContext } from './jobs/context.ts';
+import { lstat } from './listing.ts';
+
+/** A folder as it is now: what would be taken, with what the file system says of it. */
+export interface Survey {
+  /** Binary, resolved. */
+  root: string;
+  table: Table;
+  emptyFolders: string[];
+  warnings: string[];
+  /** Files and links. */
+  files: number;
+  bytes: number;
+  /** Milliseconds since the epoch when the first path was looked at. */
+  startedAt: number;
+}
+
+/** Lists a folder and looks at every path. `root` is binary and resolved. Throws as `listFolder`. */
+export async function surveyFolder(
+  root: string,
+  home: string,
+  crew: Crew,
+  context: JobContext,
+  leftOut?: LeftOut[],
+): Promise<Survey> {
+  context.progress({ stage: 'listing', files: 0, bytes: 0, totalFiles: null, totalBytes: null });
+  const startedAt = Date.now();
+  let listing = await listFolder(root, home, leftOut);
+  context.throwIfCanceled();
+  let table = await statAll(root, listing, crew, context);
+  if (hasHiddenRepository(root, table)) {
+    if (leftOut) leftOut.length = 0;
+    listing = await listFolder(root, home, leftOut, true);
+    table = await statAll(root, listing, crew, context);
+  }
+  const warnings = [...listing.warnings];
+  let files = 0;
+  let bytes = 0;
+  const special: string[] = [];
+  for (let i = 0; i < table.count; i++) {
+    const state = table.states[i];
+    if (state === State.file) bytes += table.stat(i, Field.size);
+    if (state === State.file || state === State.link) files++;
+    if (state !== State.special) continue;
+    special.push(textOf(table.name(i)));
+    leftOut?.push({
+      name: table.name(i),
+      folder: false,
+      reason: 'special',
+      source: 'a socket, a pipe or a device',
+      line: null,
+      pattern: null,
+    });
+  }
+  if (special.length > 0) {
+    const more = special.length > 3 ? ` and ${special.length - 3} more` : '';
+    warnings.push(`Sockets, pipes and devices are left out: ${special.slice(0, 3).join(', ')}${more}.`);
+  }
+  return { root, table, emptyFolders: listing.emptyFolders, warnings, files, bytes, startedAt };
+}
+
+async function statAll(root: string, listing: Listing, crew: Crew, context: JobContext): Promise<Table> {
+  const table = Table.of(listing.names);
+  await crew.run('stat', { root, blobs: '', table, bytes: 0 }, context);
+  return table;
+}
+
+/** A submodule that the listing took for a file. */
+function hasHiddenRepository(root: string, table: Table): boolean {
+  for (let i = 0; i < table.count; i++) {
+    if (table.states[i] === State.folder && lstat(`${root}/${table.name(i)}/.git`)) return true;
+  }
+  return false;
+}
+
+/** Where a link (a binary path below root) points to. Throws `bad_request` when that is outside. */
+export function linkTarget(root: string, name: string): string | undefined {
+  let target: string;
+  try {
+    target = readlinkSync(fsPath(`${root}/${name}`), 'latin1');
+  } catch {
+    return undefined;
+  }
+  if (!leadsOutside(name, target) && isInside(root, `${root}/${name}`)) return target;
+  throw new RunyardError(
+    'bad_request',
+    `The link ${textOf(name)} points outside the folder (to ${textOf(target)}).`,
+    { action: `Replace it by what it points to, or add "${textOf(name)}" to .amlignore or .gitignore.` },
+  );
+}
+
+/** By way of other links, too; a link to nothing leads nowhere. */
+function isInside(root: string, absolute: string): boolean {
+  let real: string;
+  try {
+    real = realpathSync(fsPath(absolute), 'latin1');
+  } catch {
+    return true;
+  }
+  return real === root || real.startsWith(`${root}/`);
+}
