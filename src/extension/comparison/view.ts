@@ -100,7 +100,9 @@ export class ComparisonView implements vscode.TreeDataProvider<ChangeNode>, vsco
     const item = new vscode.TreeItem(node.label, None);
     item.resourceUri = changeUri(node.change);
     item.iconPath = vscode.ThemeIcon.File;
-    item.tooltip = `${node.change.path} · ${changeWord(node.change.change)}`;
+    const word = changeWord(node.change.change);
+    item.tooltip = `${node.change.path} · ${word}`;
+    item.accessibilityInformation = { label: `${node.label}, ${word}` };
     const detail = detailOf(node.change);
     if (detail) item.description = detail;
     item.contextValue = 'change';
