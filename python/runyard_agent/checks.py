@@ -41,6 +41,16 @@ def relative_path(value):
     raise AgentError("bad_request", "%s is no path inside the folder." % shown(value))
 
 
+def absolute_paths(value, name):
+    """The list of absolute paths that `value` is, empty for None, else AgentError bad_request."""
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(path, str) and path.startswith("/") and "\0" not in path
+                                       for path in value):
+        return value
+    raise AgentError("bad_request", "%s must be a list of absolute paths, not %s." % (name, shown(value)))
+
+
 def number(value, name, low, high):
     """`value` if it is an integer from `low` to `high`, else AgentError bad_request."""
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:

@@ -44,10 +44,7 @@ def _entry(raw):
         return Entry(path, link=_link(path, raw["link"]))
     if raw.get("dir") is True:
         return Entry(path)
-    mode = raw.get("mode")
-    if mode not in (420, 493):
-        raise AgentError("bad_request", "%s has mode %s in the manifest; it must be 420 or 493."
-                         % (path, checks.shown(mode)))
+    mode = checks.number(raw.get("mode"), "mode", 0, 0o777)
     return Entry(path, mode, checks.number(raw.get("size"), "size", 0, 1 << 62), checks.blob_hash(raw.get("hash")))
 
 

@@ -4,9 +4,10 @@ import os
 
 from . import blobs, manifest
 from .errors import AgentError, from_os_error
-from .text import fs
+from .text import fs, path_bytes
 
 _CHUNK = 1 << 20
+_ZEROS = bytes(_CHUNK)
 
 
 def materialise(code, hash, folders, turn):
@@ -22,13 +23,13 @@ def materialise(code, hash, folders, turn):
         made = set([b""])
         for entry in entries:
             turn()
-            path = fs(entry.path)
+            path = path_bytes(entry.path)
             parent = path.rpartition(b"/")[0] if entry.hash is not None or entry.link is not None else path
             if parent not in made:
                 os.makedirs(root + b"/" + parent, exist_ok=True)
                 made.add(parent)
             if entry.link is not None:
-                _place_link(root + b"/" + path, fs(entry.link))
+                _place_link(root + b"/" + path, path_bytes(entry.link))
             elif entry.hash is not None:
                 _copy(fs(_path(folders, entry.hash, entry.path)), root + b"/" + path, entry, turn)
         _check_links(root, [entry for entry in entries if entry.link is not None])
@@ -57,7 +58,7 @@ def _copy(source, target, entry, turn):
     try:
         # Exclusive and never through a link: nothing but what this copy makes may be written to.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-        target_fd = os.open(target, flags, entry.mode)
+        target_fd = os.open(target, flags, 0o600)
         try:
             size = 0
             while True:
@@ -65,9 +66,14 @@ def _copy(source, target, entry, turn):
                 if not data:
                     break
                 size += len(data)
-                while data:
-                    data = data[os.write(target_fd, data):]
+                if data == _ZEROS:
+                    os.lseek(target_fd, len(data), os.SEEK_CUR)  # a hole stays one
+                else:
+                    while data:
+                        data = data[os.write(target_fd, data):]
                 turn()
+            os.ftruncate(target_fd, size)
+            os.fchmod(target_fd, entry.mode)  # whatever the umask is
         finally:
             os.close(target_fd)
     finally:
@@ -81,6 +87,6 @@ def _check_links(root, links):
     """Refuses links that lead outside by way of other links."""
     real_root = os.path.realpath(root)
     for entry in links:
-        real = os.path.realpath(root + b"/" + fs(entry.path))
+        real = os.path.realpath(root + b"/" + path_bytes(entry.path))
         if real != real_root and not real.startswith(real_root + b"/"):
             raise AgentError("bad_request", "The link %s points outside the snapshot." % entry.path)

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from . import blobs, environment, gpus, manifest, record, spec
+from . import blobs, checks, environment, gpus, manifest, record, spec
 from .atomic import write_json
 from .errors import AgentError
 from .launch import own_launcher
@@ -22,7 +22,9 @@ def submit(root, store, line, params):
     attempt = Attempt(root, wanted["run"], wanted["attempt"])
     if attempt.exists():
         return attempt, _existing(attempt)
-    for _ in _check_snapshot(store, wanted["manifest"]):
+    # Folders of blobs that the server shares with this host: nothing of them was sent.
+    folders = store.folders + checks.absolute_paths(params.get("blobs"), "blobs")
+    for _ in _check_snapshot(folders, wanted["manifest"]):
         yield
     resources = wanted["resources"]
     if resources["gpus"] > len(gpus.listed(root)):
@@ -32,7 +34,7 @@ def submit(root, store, line, params):
     os.makedirs(parent, mode=0o700, exist_ok=True)
     temporary = "%s/.new-%d-%d" % (parent, attempt.number, os.getpid())
     try:
-        seq = _write(temporary, attempt, store, line, wanted, environment.base(wanted, variables))
+        seq = _write(temporary, attempt, folders, line, wanted, environment.base(wanted, variables))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -46,7 +48,7 @@ def _existing(attempt):
     return {"state": record.state_of(attempt) or "Queued", "existing": True}
 
 
-def _write(temporary, attempt, store, line, wanted, variables):
+def _write(temporary, attempt, folders, line, wanted, variables):
     """Fills the temporary folder and moves it into place; None when another one was quicker."""
     shutil.rmtree(temporary, ignore_errors=True)
     for name in ("", "/journal", "/user_logs", "/artifacts"):
@@ -64,7 +66,7 @@ def _write(temporary, attempt, store, line, wanted, variables):
         seq = line.add(attempt.run, attempt.number, wanted["resources"]["slots"], wanted["resources"]["gpus"],
                        launcher)
         try:
-            write_json(temporary + "/launch.json", {"ticket": seq, "launcher": launcher, "blobs": store.folders})
+            write_json(temporary + "/launch.json", {"ticket": seq, "launcher": launcher, "blobs": folders})
             os.rename(temporary, attempt.folder)
         except BaseException:
             line.withdraw(seq)
@@ -72,8 +74,8 @@ def _write(temporary, attempt, store, line, wanted, variables):
     return seq
 
 
-def _check_snapshot(store, hash):
-    path = store.find(hash)
+def _check_snapshot(folders, hash):
+    path = blobs.find(folders, hash)
     if path is None:
         raise AgentError("not_found", "The snapshot %s is not on the host." % hash, "Send its blobs first.")
     count, missing = 0, []
@@ -83,10 +85,10 @@ def _check_snapshot(store, hash):
         count += 1
         if count % _SLICE == 0:
             yield
-        found = store.find(entry.hash)
+        found = blobs.find(folders, entry.hash)
         if found is not None and os.path.getsize(found) != entry.size:
             # What a crash of the host left of it; it is sent again.
-            if found.startswith(store.folders[0] + "/"):
+            if found.startswith(folders[0] + "/"):
                 os.unlink(found)
             found = None
         if found is None:

@@ -16,6 +16,8 @@ def from_fs(data):
 #: the private use area. A lone surrogate is no text for anybody else, and two such names would become one.
 _OUT = {0xDC00 + byte: 0xF700 + byte for byte in range(128, 256)}
 _BACK = {there: here for here, there in _OUT.items()}
+# A name that really has one of these characters is written as if its bytes were no UTF-8.
+_OUT.update((code, "".join(chr(0xF700 + byte) for byte in chr(code).encode("utf-8"))) for code in _BACK)
 
 
 def path_text(data):

@@ -24,6 +24,8 @@ const helloTimeoutMs = 20_000;
  */
 export class Host {
   readonly name: string;
+  /** It sees this machine's files: blobs need not be sent. */
+  readonly sharesFiles: boolean;
   private readonly transport: Transport;
   private readonly changed: () => void;
   private connecting: Promise<AgentChannel> | undefined;
@@ -33,8 +35,9 @@ export class Host {
   private load: HostLoad | undefined;
   hello: Hello | undefined;
 
-  constructor(name: string, transport: Transport, changed: () => void) {
+  constructor(name: string, transport: Transport, changed: () => void, sharesFiles = false) {
     this.name = name;
+    this.sharesFiles = sharesFiles;
     this.transport = transport;
     this.changed = changed;
   }

@@ -23,6 +23,7 @@ export class Hosts {
       localName,
       (nonce) => startLocalAgent({ agentFile, root: localRoot, nonce }),
       () => changed(localName),
+      true,
     );
     this.hosts = new Map([[localName, local]]);
   }

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunyardError } from '../api/errors.ts';
 import type { AgentChannel } from '../compute/channel.ts';
@@ -36,10 +37,13 @@ export async function deliver(
     let channel: AgentChannel | undefined;
     try {
       channel = await host.connect();
-      const missing = await blobsThatLack(channel, blobs, snapshot, signal);
-      await sendMissingBlobs(channel, missing, progress, signal);
+      if (!host.sharesFiles) {
+        const missing = await blobsThatLack(channel, blobs, snapshot, signal);
+        await sendMissingBlobs(channel, missing, progress, signal);
+      }
       signal.throwIfAborted();
-      await channel.request('run.submit', request);
+      const shared = host.sharesFiles ? { blobs: [path.resolve(blobs.dir)] } : {};
+      await channel.request('run.submit', { ...request, ...shared });
       return;
     } catch (error) {
       // What the agent itself refuses, it refuses again.

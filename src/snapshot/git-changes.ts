@@ -79,7 +79,7 @@ async function storePatch(top: string, blobs: BlobFolder, stored: Kept['stored']
     const { size } = statSync(temporary);
     if (size === 0) return null;
     const hash = hashOfFile(temporary);
-    if (blobs.adopt(temporary, hash)) {
+    if (blobs.adopt(temporary, hash, size)) {
       stored.blobs++;
       stored.bytes += size;
     }

@@ -49,17 +49,15 @@ export function checkTree(
 /** Pairs of names in one folder that some file systems take for one. */
 export function* likeNames(entries: readonly ManifestEntry[]): Generator<[string, string]> {
   const known = new Map<string, string>();
+  const seen = new Set<string>();
   for (const { path } of entries) {
-    for (let at = path; at; at = parentOf(at)) {
+    for (let at = path; at && !seen.has(at); at = parentOf(at)) {
+      seen.add(at);
       const slash = at.lastIndexOf('/') + 1;
       const folded = at.slice(0, slash) + at.slice(slash).normalize('NFC').toLowerCase().toUpperCase();
       const other = known.get(folded);
-      if (other === undefined) {
-        known.set(folded, at);
-        continue;
-      }
-      if (other !== at) yield [other, at];
-      break;
+      if (other === undefined) known.set(folded, at);
+      else yield [other, at];
     }
   }
 }

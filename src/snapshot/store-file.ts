@@ -57,7 +57,7 @@ export function storeFile(
       let hash: string;
       if (small) {
         hash = hashOf('sha256', buffer.subarray(0, first), 'hex');
-        if (blobs && !blobs.has(hash)) {
+        if (blobs && !blobs.holds(hash, first)) {
           temporary = new Temporary(blobs);
           temporary.write(buffer.subarray(0, first));
         }
@@ -154,7 +154,7 @@ class Temporary {
       if (this.hole) ftruncateSync(this.fd!, this.size);
       closeSync(this.fd!);
       this.fd = undefined;
-      return this.blobs.adopt(this.path, hash);
+      return this.blobs.adopt(this.path, hash, this.size);
     });
   }
 
@@ -194,7 +194,7 @@ function guarded<T>(blobs: BlobFolder, work: () => T): T {
 /** Stores bytes that are at hand; their hash, and whether they were new. */
 export function storeBytes(bytes: Buffer, blobs: BlobFolder): { hash: string; stored: boolean } {
   const hash = hashOf('sha256', bytes, 'hex');
-  if (blobs.has(hash)) return { hash, stored: false };
+  if (blobs.holds(hash, bytes.length)) return { hash, stored: false };
   const temporary = new Temporary(blobs);
   try {
     temporary.write(bytes);

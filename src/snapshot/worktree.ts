@@ -122,16 +122,14 @@ class Git {
 }
 
 function open(folder: string, abort?: AbortSignal) {
+  const environment = gitEnvironment();
   return simpleGit({
     baseDir: folder,
     ...(abort ? { abort } : {}),
-    // Only our own words, a hash and paths are ever arguments.
-    unsafe: {
-      allowUnsafeHooksPath: true,
-      allowUnsafeConfigEnvCount: true,
-      allowUnsafeConfigPaths: true,
-    } as never,
-  }).env(gitEnvironment());
+    // The person's own variables, without those that would point at another repository.
+    allowEnvironment: Object.keys(environment),
+    unsafe: { allowUnsafeHooksPath: true, allowUnsafeConfigPaths: true },
+  }).env(environment);
 }
 
 /** The folder itself, or the top of its repository when the folder has gone meanwhile. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { blobPath } from './blobs.ts';
@@ -31,12 +31,16 @@ export class BlobFolder {
     return path.join(folder, `${process.pid}-${randomBytes(8).toString('hex')}`);
   }
 
-  adopt(temporary: string, hash: string): boolean {
-    const target = this.pathOf(hash);
-    if (existsSync(target)) {
+  holds(hash: string, size: number): boolean {
+    return statSync(this.pathOf(hash), { throwIfNoEntry: false })?.size === size;
+  }
+
+  adopt(temporary: string, hash: string, size: number): boolean {
+    if (this.holds(hash, size)) {
       rmSync(temporary);
       return false;
     }
+    const target = this.pathOf(hash);
     this.makeFolder(path.dirname(target));
     renameSync(temporary, target);
     return true;

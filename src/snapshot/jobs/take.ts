@@ -114,18 +114,20 @@ async function storeManifest(
   const encoder = new ManifestEncoder();
   let files = 0;
   let bytes = 0;
+  let size = 0;
   const fd = openSync(temporary, 'wx', 0o600);
   let open = true;
   try {
     const write = (part: Buffer) => {
       hash.update(part);
+      size += part.length;
       for (let at = 0; at < part.length;) at += writeSync(fd, part, at);
     };
     let n = 0;
-    for (const { text, size } of sortedEntries(survey)) {
-      if (size !== null) files++;
-      bytes += size ?? 0;
-      const part = encoder.add(text);
+    for (const entry of sortedEntries(survey)) {
+      if (entry.size !== null) files++;
+      bytes += entry.size ?? 0;
+      const part = encoder.add(entry.text);
       if (part) write(part);
       if (++n % 5000 === 0) context.throwIfCanceled();
     }
@@ -133,7 +135,7 @@ async function storeManifest(
     closeSync(fd);
     open = false;
     const id = hash.digest('hex');
-    return { id, files, bytes, isNew: blobs.adopt(temporary, id) };
+    return { id, files, bytes, isNew: blobs.adopt(temporary, id, size) };
   } catch (error) {
     if (open) closeSync(fd);
     rmSync(temporary, { force: true });
