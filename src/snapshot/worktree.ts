@@ -103,20 +103,25 @@ class Git {
   async run(folder: string, args: string[]): Promise<string> {
     const abort = new AbortController();
     const timer = setInterval(() => {
-      try {
-        this.context.throwIfCanceled();
-      } catch (error) {
-        this.canceled = error as Error;
-        abort.abort();
-      }
+      if (this.isCanceled()) abort.abort();
     }, cancelPollMs);
     try {
-      this.context.throwIfCanceled();
+      if (this.isCanceled()) throw this.canceled;
       return await open(folder, abort.signal).raw(['-c', 'core.hooksPath=/dev/null', ...args]);
     } catch (error) {
       throw this.canceled ?? error;
     } finally {
       clearInterval(timer);
+    }
+  }
+
+  private isCanceled(): boolean {
+    try {
+      this.context.throwIfCanceled();
+      return false;
+    } catch (error) {
+      this.canceled = error as Error;
+      return true;
     }
   }
 }
@@ -128,7 +133,13 @@ function open(folder: string, abort?: AbortSignal) {
     ...(abort ? { abort } : {}),
     // The person's own variables, without those that would point at another repository.
     allowEnvironment: Object.keys(environment),
-    unsafe: { allowUnsafeHooksPath: true, allowUnsafeConfigPaths: true },
+    unsafe: {
+      allowUnsafeHooksPath: true,
+      allowUnsafeConfigPaths: true,
+      allowUnsafeEditor: true,
+      allowUnsafePager: true,
+      allowUnsafeAskPass: true,
+    },
   }).env(environment);
 }
 

@@ -1,10 +1,11 @@
 import type { Comparison, SnapshotChange, SnapshotEntry } from '../../api/entities.ts';
 import type { ManifestEntry } from '../../protocol/messages.ts';
-import type { BlobFolder } from '../blob-folder.ts';
+import { describeFolder } from '../describe.ts';
 import { folderEntry, toSnapshotEntry } from '../entries.ts';
 import { manifestEntries } from '../manifest.ts';
 import { binaryOf } from '../path-text.ts';
-import type { Job, JobContext } from './context.ts';
+import type { Job } from './context.ts';
+import type { JobTools } from './tools.ts';
 
 export interface CompareArgs {
   /** Folder of the workspace's blobs. */
@@ -17,29 +18,19 @@ export interface CompareArgs {
   right: { snapshot: string } | { folder: string };
 }
 
-/** What a folder would be as a snapshot. */
-export type DescribeFolder = (
-  args: { folder: string; home: string; blobs: string; cache: string },
-  open: (dir: string) => BlobFolder,
-  context: JobContext,
-) => Promise<ManifestEntry[]>;
-
 /** More changes than this are counted by nobody. */
 const mostChanges = 10_000;
 /** Between two looks at whether somebody has canceled. */
 const entriesAtOnce = 10_000;
 
-export function compare(
-  open: (dir: string) => BlobFolder,
-  describeFolder: DescribeFolder,
-): Job<CompareArgs, Comparison> {
+export function compare({ open, crew }: JobTools): Job<CompareArgs, Comparison> {
   return async ({ blobs, cache, home, left, right }, context) => {
     const folder = open(blobs);
     const ours = await manifestEntries(folder, left);
     const theirs =
       'snapshot' in right
         ? await manifestEntries(folder, right.snapshot)
-        : await describeFolder({ folder: right.folder, home, blobs, cache }, open, context);
+        : await describeFolder({ folder: right.folder, home, cache }, crew, context);
     return compareEntries(ours, theirs, { limit: mostChanges, between: () => context.throwIfCanceled() });
   };
 }

@@ -1,10 +1,10 @@
 import type { Restored } from '../../api/entities.ts';
-import type { BlobFolder } from '../blob-folder.ts';
 import { manifestEntries } from '../manifest.ts';
 import { checkTree } from '../restore-check.ts';
 import { TreeWriter } from '../tree-writer.ts';
 import { restoreWorktree, type WorktreeArgs } from '../worktree.ts';
 import type { Job } from './context.ts';
+import type { JobTools } from './tools.ts';
 
 export interface RestoreArgs extends WorktreeArgs {
   /** Folder of the workspace's blobs. */
@@ -14,7 +14,7 @@ export interface RestoreArgs extends WorktreeArgs {
 }
 
 /** Writes a snapshot into a folder. Everything is checked before the first write. */
-export function restore(open: (dir: string) => BlobFolder): Job<RestoreArgs, Restored> {
+export function restore({ open }: Pick<JobTools, 'open'>): Job<RestoreArgs, Restored> {
   return async (args, context) => {
     const { folder } = args;
     const blobs = open(args.blobs);

@@ -1,8 +1,8 @@
 import { createWriteStream, rmSync, statSync } from 'node:fs';
-import type { BlobFolder } from '../blob-folder.ts';
 import { failedWrite } from '../failed-write.ts';
 import { snapshotItems, writeZip, type ZipItem } from '../zip.ts';
 import type { Job } from './context.ts';
+import type { JobTools } from './tools.ts';
 
 export interface ZipArgs {
   /** Folder of the workspace's blobs. */
@@ -19,7 +19,7 @@ export interface Zipped {
 }
 
 /** A zip as a file. Its directory at the end alone would hold up an event loop for seconds. */
-export function zip(open: (dir: string) => BlobFolder): Job<ZipArgs, Zipped> {
+export function zip({ open }: Pick<JobTools, 'open'>): Job<ZipArgs, Zipped> {
   return async ({ blobs, snapshot, items }, context) => {
     const folder = open(blobs);
     const file = folder.temporary();

@@ -21,7 +21,7 @@ export class BlobStore {
     const hash = createHash('sha256').update(bytes).digest('hex');
     const temporary = this.folder.temporary();
     writeFileSync(temporary, bytes);
-    this.folder.adopt(temporary, hash);
+    this.folder.adopt(temporary, hash, bytes.length);
     return { hash, size: bytes.length };
   }
 

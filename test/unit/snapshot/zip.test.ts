@@ -23,7 +23,7 @@ async function made(store: BlobStore, id: string, zone?: string): Promise<Buffer
   const before = process.env['TZ'];
   if (zone) process.env['TZ'] = zone;
   try {
-    const { file, size } = await zip(store.open)(
+    const { file, size } = await zip(store)(
       { blobs: store.dir, snapshot: { id, prefix: '' }, items: [] },
       contextOf(),
     );
@@ -89,7 +89,7 @@ test('the same snapshot gives the same bytes: again, in another zone, in another
       const { BlobFolder } = await import('${here}store/blob-folder.ts');
       const context = { throwIfCanceled() {}, progress() {}, emit() {} };
       const args = { blobs: process.argv[1], snapshot: { id: process.argv[2], prefix: '' }, items: [] };
-      console.log((await zip((dir) => new BlobFolder(dir))(args, context)).file);`;
+      console.log((await zip({ open: (dir) => new BlobFolder(dir) })(args, context)).file);`;
     const other = spawnSync(process.execPath, ['--input-type=module', '-e', script, store.dir, id], {
       encoding: 'utf8',
       env: { ...process.env, TZ: 'America/Anchorage' },
@@ -120,7 +120,7 @@ test('content that was changed, or is not there, is an error and leaves no file'
     await assert.rejects(made(store, large), { code: 'conflict' });
     const id = store.manifest([store.file('a', 'a'), store.file('b', 'b')]);
     const args = { blobs: store.dir, snapshot: { id, prefix: '' }, items: [] };
-    await assert.rejects(async () => zip(store.open)(args, contextOf(2)), { code: 'canceled' });
+    await assert.rejects(async () => zip(store)(args, contextOf(2)), { code: 'canceled' });
     assert.deepEqual(execFileSync('ls', ['-A', `${store.dir}/tmp`], { encoding: 'utf8' }), '');
   } finally {
     store.close();
