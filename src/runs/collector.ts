@@ -297,6 +297,12 @@ export class Collector {
       return;
     }
     if (file.size > mostCollectedBytes) return;
+    await workspace.blobs.using(() => this.store(file));
+  }
+
+  /** Stores a file's content and makes the run its owner; no garbage is collected meanwhile. */
+  private async store(file: FileEntry): Promise<void> {
+    const { run, workspace } = this.options;
     if (file.sha256 && workspace.blobs.has(file.sha256)) {
       await this.write('runs.artifactStored', { id: run, path: file.path, hash: file.sha256 });
       return;

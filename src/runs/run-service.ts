@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import type { Artifact, MetricWindow, Run, RunDetail } from '../api/entities.ts';
+import type { Artifact, Garbage, MetricWindow, Run, RunDetail } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
 import type { Hosts } from '../compute/hosts.ts';
@@ -11,10 +11,11 @@ import type { Writer } from '../store/writer.ts';
 import { attemptDir, isLog } from './attempt-files.ts';
 import { Collector } from './collector.ts';
 import { downloadRun } from './download.ts';
+import { GarbageCollector } from './garbage-collector.ts';
 import { fileSize, mainLog, readPart, removeFolder } from './log-files.ts';
 import { readWindow, type Axis } from './metrics/window.ts';
 import * as queries from './queries.ts';
-import { Submissions, type SubmitArgs } from './submissions.ts';
+import { Submissions, type RerunArgs, type SubmitArgs } from './submissions.ts';
 import type { RunWrites } from './writes.ts';
 
 export interface RunServiceOptions {
@@ -31,12 +32,14 @@ export interface RunServiceOptions {
 export class RunService {
   private readonly options: RunServiceOptions;
   private readonly submissions: Submissions;
+  private readonly garbage: GarbageCollector;
   private readonly collectors = new Map<string, Collector>();
   /** Live runs whose host cannot be reached now. */
   private readonly unreachable = new Set<string>();
 
   constructor(options: RunServiceOptions) {
     this.options = options;
+    this.garbage = new GarbageCollector(options.workspace, options.log);
     this.submissions = new Submissions({
       ...options,
       handedOver: (run, attempt) => {
@@ -66,8 +69,8 @@ export class RunService {
     return this.submissions.submit(args);
   }
 
-  rerun(id: string, environment: Record<string, string>, requestId: string | undefined): Promise<Run> {
-    return this.submissions.rerun(id, environment, requestId);
+  rerun(id: string, args: RerunArgs): Promise<Run> {
+    return this.submissions.rerun(id, args);
   }
 
   get(id: string): Run {
@@ -108,12 +111,14 @@ export class RunService {
     const { compute } = this.get(id);
     await this.write('runs.delete', { id });
     await this.forget(id, compute);
+    this.garbage.soon();
   }
 
   async deleteExperiment(name: string): Promise<void> {
     const runs = queries.listRuns(this.reader, { experiment: name, limit: 1_000_000 }).runs;
     await this.write('experiments.delete', { name });
     for (const run of runs) await this.forget(run.id, run.compute);
+    this.garbage.soon();
   }
 
   update(args: {
@@ -195,6 +200,16 @@ export class RunService {
     return downloadRun(this.options.workspace, id);
   }
 
+  /** Removes blobs that nothing owns. Throws `conflict` for a snapshot that is damaged. */
+  collectGarbage(): Promise<Garbage> {
+    return this.garbage.collect();
+  }
+
+  /** Something was deleted: its blobs go in a while. */
+  garbageSoon(): void {
+    this.garbage.soon();
+  }
+
   /** Resolves when no submit is under way. */
   settled(): Promise<void> {
     return this.submissions.settled();
@@ -212,6 +227,7 @@ export class RunService {
   /** Ends what is under way here; runs go on on their hosts, submits in the next server. */
   async stop(): Promise<void> {
     await this.submissions.leave();
+    await this.garbage.stop();
     await Promise.all([...this.collectors.values()].map((collector) => collector.stop()));
   }
 

@@ -73,7 +73,7 @@ export function makeHandlers(server: RunyardServer): Handlers {
     cancelRun: async ({ params }) => (await runs(params)).cancel(params['run']!),
     rerun: async ({ params, body }) => {
       server.refuseWhenDraining();
-      return (await runs(params)).rerun(params['run']!, body.environment, body.requestId);
+      return (await runs(params)).rerun(params['run']!, body);
     },
 
     listSeries: async ({ params }) => {

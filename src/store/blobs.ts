@@ -15,6 +15,8 @@ export function blobPath(dir: string, hash: string): string {
 /** Content by SHA-256 under `blobs/<2>/<62>`, written once and atomically. */
 export class Blobs {
   readonly dir: string;
+  /** How often somebody has ended relying on blobs. */
+  uses = 0;
   private users = 0;
   private readonly idle: (() => void)[] = [];
   private removal: Promise<void> | undefined;
@@ -56,6 +58,8 @@ export class Blobs {
       return await work();
     } finally {
       this.users--;
+      // What it came to own was not asked for before.
+      this.uses++;
       if (this.users === 0) for (const wake of this.idle.splice(0)) wake();
     }
   }

@@ -5,6 +5,9 @@ import { RunyardError } from '../../api/errors.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import type { Launch } from '../launch.ts';
 
+/** Whether a file is among those that are run: in a folder, or in a snapshot of it. */
+export type IsFile = (relative: string) => Promise<boolean>;
+
 /** A configuration that can be run, and what has to be said about it. */
 export interface ResolvedConfiguration {
   launch: Launch;
@@ -31,13 +34,14 @@ export async function resolveConfiguration(
   folder: string,
   configuration: RunConfiguration,
   submitter: Submitter,
+  isFile: IsFile = (relative) => isFileOf(path.join(folder, relative)),
 ): Promise<ResolvedConfiguration> {
   const warnings: string[] = [];
   refuseUnsupported(configuration);
   warnAboutUnused(configuration, warnings);
   const interpreter = await findInterpreter(folder, configuration, submitter);
   const launch = {
-    ...(await whatToRun(folder, configuration, interpreter)),
+    ...(await whatToRun(folder, configuration, interpreter, isFile)),
     interpreter,
     variables: {
       ...stringsOf(configuration.environment?.environmentVariables),
@@ -69,6 +73,7 @@ async function whatToRun(
   folder: string,
   configuration: RunConfiguration,
   interpreter: string,
+  isFile: IsFile,
 ): Promise<Pick<Launch, 'script' | 'command' | 'shell'>> {
   const { script, command } = configuration;
   const args = configuration.arguments ?? [];
@@ -102,11 +107,7 @@ async function whatToRun(
       action: 'Name a script inside the folder: only the folder is sent.',
     });
   }
-  const isFile = await stat(file).then(
-    (s) => s.isFile(),
-    () => false,
-  );
-  if (!isFile) {
+  if (!(await isFile(relative.split(path.sep).join('/')))) {
     throw new RunyardError('not_found', `The script ${script} is not in ${folder}.`, {
       action: 'Name a script by its path in the folder, or choose another folder.',
     });
@@ -146,6 +147,13 @@ async function findInterpreter(
   throw new RunyardError('not_found', `The Python interpreter ${asked} is not there or cannot be run.`, {
     action: 'Select another interpreter.',
   });
+}
+
+async function isFileOf(file: string): Promise<boolean> {
+  return stat(file).then(
+    (s) => s.isFile(),
+    () => false,
+  );
 }
 
 async function isExecutable(file: string): Promise<boolean> {
