@@ -1,45 +1,40 @@
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
-import { ZipArchive } from 'archiver';
-import { manifestSchema } from '../protocol/messages.ts';
+import type { RunDetail } from '../api/entities.ts';
+import type { Snapshots } from '../snapshot/snapshots.ts';
+import type { ZipItem } from '../snapshot/zip.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import { attemptDir, isLog } from './attempt-files.ts';
 import { artifactRows, runRow } from './queries.ts';
+import { zipStream, type Sized } from './snapshots/service.ts';
 
 /**
- * A zip of what the workspace has of a run: `code/` (the snapshot), logs, outputs and other artifacts. Files
- * that are on the host only are named in `not-fetched.txt`. Throws `not_found`.
+ * A zip of what the workspace has of a run: `code/` (the snapshot), logs, outputs and other artifacts, and
+ * `run.json` (parameters, tags, metrics' last values, git facts). Files that are on the host only are named in
+ * `not-fetched.txt`.
  */
-export async function downloadRun(workspace: OpenWorkspace, id: string): Promise<Readable> {
-  const row = runRow(workspace.reader, id);
-  const zip = new ZipArchive({ zlib: { level: 6 } });
-  // One date for all: the same run gives the same bytes.
-  const date = new Date(row.created_at);
-  if (row.snapshot_id) {
-    const manifest = manifestSchema.parse(
-      JSON.parse((await workspace.blobs.read(row.snapshot_id)).toString()),
-    );
-    for (const entry of manifest.entries) {
-      const name = `code/${entry.path}`;
-      if ('link' in entry) zip.symlink(name, entry.link, 0o777);
-      else if ('dir' in entry) zip.append('', { name: `${name}/`, date });
-      else zip.file(workspace.blobs.pathOf(entry.hash), { name, date, mode: entry.mode });
-    }
-  }
+export function downloadRun(
+  { workspace, snapshots }: { workspace: OpenWorkspace; snapshots: Snapshots },
+  run: RunDetail,
+  signal?: AbortSignal,
+): Promise<Sized> {
+  const { seq } = runRow(workspace.reader, run.id);
+  const items: ZipItem[] = [];
   const missing: string[] = [];
-  for (const artifact of artifactRows(workspace.reader, row.seq)) {
-    const file = isLog(artifact.path)
-      ? path.join(attemptDir(workspace, id, artifact.attempt), artifact.path)
-      : artifact.stored && artifact.hash
-        ? workspace.blobs.pathOf(artifact.hash)
-        : undefined;
-    if (file && existsSync(file)) zip.append(createReadStream(file), { name: artifact.path, date });
+  for (const { path: name, attempt, size, stored, hash } of artifactRows(workspace.reader, seq)) {
+    const log = isLog(name) && path.join(attemptDir(workspace, run.id, attempt), name);
+    if (log && existsSync(log)) items.push({ name, file: log });
+    else if (stored && hash && !log) items.push({ name, file: workspace.blobs.pathOf(hash), hash, size });
     // Of an empty log no file is kept.
-    else if (artifact.size === 0) zip.append('', { name: artifact.path, date });
-    else missing.push(artifact.path);
+    else if (size === 0) items.push({ name, text: '' });
+    else missing.push(name);
   }
-  if (missing.length > 0) zip.append(missing.join('\n') + '\n', { name: 'not-fetched.txt', date });
-  void zip.finalize();
-  return zip;
+  const taken = new Set(items.map(({ name }) => name));
+  const add = (name: string, text: string) => {
+    if (!taken.has(name)) items.push({ name, text });
+  };
+  if (missing.length > 0) add('not-fetched.txt', `${missing.join('\n')}\n`);
+  add('run.json', `${JSON.stringify(run, null, 1)}\n`);
+  const snapshot = run.snapshotId === null ? null : { id: run.snapshotId, prefix: 'code/' };
+  return zipStream({ workspace, snapshots }, { snapshot, items }, signal);
 }

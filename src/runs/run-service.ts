@@ -1,5 +1,4 @@
 import path from 'node:path';
-import type { Readable } from 'node:stream';
 import type { Artifact, Garbage, MetricWindow, Run, RunDetail } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
@@ -15,6 +14,7 @@ import { GarbageCollector } from './garbage-collector.ts';
 import { fileSize, mainLog, readPart, removeFolder } from './log-files.ts';
 import { readWindow, type Axis } from './metrics/window.ts';
 import * as queries from './queries.ts';
+import type { Sized } from './snapshots/service.ts';
 import { Submissions, type RerunArgs, type SubmitArgs } from './submissions.ts';
 import type { RunWrites } from './writes.ts';
 
@@ -196,8 +196,8 @@ export class RunService {
     return { size, data: Buffer.concat(parts) };
   }
 
-  download(id: string): Promise<Readable> {
-    return downloadRun(this.options.workspace, id);
+  download(id: string, signal?: AbortSignal): Promise<Sized> {
+    return downloadRun(this.options, this.detail(id), signal);
   }
 
   /** Removes blobs that nothing owns. Throws `conflict` for a snapshot that is damaged. */

@@ -5,7 +5,9 @@ import * as queries from '../runs/queries.ts';
 import type { RunService } from '../runs/run-service.ts';
 import { existingFolder } from '../snapshot/folder.ts';
 import type { RunyardServer } from './server.ts';
+import { signalOf } from './closed-requests.ts';
 import { Bytes, type Handlers } from './router.ts';
+import { snapshotHandlers } from './snapshot-handlers.ts';
 
 /** What each route of the API does. */
 export function makeHandlers(server: RunyardServer): Handlers {
@@ -46,6 +48,8 @@ export function makeHandlers(server: RunyardServer): Handlers {
     writeConfiguration: async ({ body }) => ({
       path: await writeConfiguration(await existingFolder(body.folder), body.name, body.configuration),
     }),
+
+    ...snapshotHandlers(server),
 
     listExperiments: async ({ params }) => ({
       experiments: queries.listExperiments((await runs(params)).reader),
@@ -111,8 +115,10 @@ export function makeHandlers(server: RunyardServer): Handlers {
       );
       return new Bytes(data, { 'x-runyard-size': String(size) });
     },
-    downloadRun: async ({ params }) =>
-      new Bytes(await (await runs(params)).download(params['run']!), { 'content-type': 'application/zip' }),
+    downloadRun: async ({ params, res }) => {
+      const { size, content } = await (await runs(params)).download(params['run']!, signalOf(res));
+      return new Bytes(content, { 'content-type': 'application/zip', 'content-length': String(size) });
+    },
 
     streamEvents: async ({ params, req, res }) => {
       const workspace = await server.workspaces.get(params['workspace']!);

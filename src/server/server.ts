@@ -6,6 +6,7 @@ import { RunyardError } from '../api/errors.ts';
 import type { Home } from '../api/home.ts';
 import { Hosts } from '../compute/hosts.ts';
 import { RunService } from '../runs/run-service.ts';
+import { SnapshotService } from '../runs/snapshots/service.ts';
 import { Snapshots } from '../snapshot/snapshots.ts';
 import { SnapshotThreads } from '../snapshot/threads.ts';
 import { Workspaces, type OpenWorkspace } from '../store/workspaces.ts';
@@ -43,6 +44,7 @@ export class RunyardServer {
   private readonly options: ServerOptions;
   private readonly writer: Writer;
   private readonly services = new Map<string, RunService>();
+  private readonly snapshotServices = new Map<string, SnapshotService>();
   private readonly http: http.Server;
   private readonly startedAt = Date.now();
   private tcp: TcpPort | undefined;
@@ -112,6 +114,12 @@ export class RunyardServer {
     return this.services.get(workspace.file)!;
   }
 
+  /** Snapshots of a workspace; opens it. Throws `not_found`. */
+  async snapshotsOf(name: string): Promise<SnapshotService> {
+    const workspace = await this.workspaces.get(name);
+    return this.snapshotServices.get(workspace.file)!;
+  }
+
   deleteWorkspace(name: string): Promise<void> {
     return this.workspaces.delete(name, async (workspace) => {
       const service = this.services.get(workspace.file);
@@ -126,6 +134,7 @@ export class RunyardServer {
       for (const experiment of this.experimentsOf(workspace)) await service.deleteExperiment(experiment);
       await service.stop();
       this.services.delete(workspace.file);
+      this.snapshotServices.delete(workspace.file);
       this.hub.dismiss(workspace.file);
     });
   }
@@ -189,6 +198,12 @@ export class RunyardServer {
       log: this.options.log,
     });
     this.services.set(workspace.file, service);
+    const { writer, snapshots } = this;
+    const collectGarbage = () => service.garbageSoon();
+    this.snapshotServices.set(
+      workspace.file,
+      new SnapshotService({ workspace, writer, snapshots, collectGarbage }),
+    );
     service.resume();
   }
 

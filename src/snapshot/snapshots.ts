@@ -1,4 +1,5 @@
-import type { SnapshotPreview } from '../api/entities.ts';
+import type { Comparison, SnapshotPreview } from '../api/entities.ts';
+import type { CompareArgs } from './jobs/compare.ts';
 import type { SnapshotJobs } from './jobs/jobs.ts';
 import type { PreviewArgs } from './jobs/preview.ts';
 import type { TakeArgs, Taken } from './jobs/take.ts';
@@ -35,6 +36,11 @@ export class Snapshots {
   /** Every path that a snapshot would take or leave out, a JSON line each, to `part`. */
   dryRun(folder: string, part: (lines: Uint8Array) => void, signal?: AbortSignal): Promise<void> {
     return this.run('dryRun', { folder, home: this.home }, { part, signal });
+  }
+
+  /** How a snapshot differs from another one, or from a folder as it is now. */
+  compare(args: Omit<CompareArgs, 'home'>, options?: JobOptions): Promise<Comparison> {
+    return this.run('compare', { ...args, home: this.home }, options);
   }
 
   end(): Promise<void> {

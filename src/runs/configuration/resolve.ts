@@ -122,7 +122,7 @@ async function whatToRun(
 }
 
 /** The configuration's interpreter, else the one the person has selected, else python3 of their PATH. */
-async function findInterpreter(
+export async function findInterpreter(
   folder: string,
   configuration: RunConfiguration,
   submitter: Submitter,

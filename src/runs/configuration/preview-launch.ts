@@ -1,0 +1,38 @@
+import type { RunConfiguration } from '../../api/run-configuration.ts';
+import { readConfiguration } from './files.ts';
+import { findInterpreter } from './resolve.ts';
+
+export interface PreviewOf {
+  configurationName?: string | undefined;
+  configuration?: Partial<RunConfiguration> | undefined;
+  interpreter?: string | undefined;
+  /** The submitter's PATH. */
+  path?: string | undefined;
+}
+
+/**
+ * What is going to run in a folder, as far as it can be said without refusing anything: its arguments, and the
+ * interpreter where there is one. Throws for a named configuration that cannot be read.
+ */
+export async function previewLaunch(
+  folder: string,
+  { configurationName, configuration: inline, interpreter, path }: PreviewOf,
+): Promise<{ arguments: string[]; interpreter: string | null }> {
+  const named = configurationName ? (await readConfiguration(folder, configurationName)).configuration : {};
+  const configuration: RunConfiguration = { ...named, ...definedOf(inline) };
+  const environment: Record<string, string> = path === undefined ? {} : { PATH: path };
+  return {
+    arguments: argumentsOf(configuration),
+    interpreter: await findInterpreter(folder, configuration, { interpreter, environment }).catch(() => null),
+  };
+}
+
+function argumentsOf({ command, arguments: args }: RunConfiguration): string[] {
+  // A shell line: its words are near enough for looking whether one of them is a path.
+  if (typeof command === 'string') return command.split(/[\s"'=;|&<>]+/).filter(Boolean);
+  return [...(command ?? []), ...(args ?? [])];
+}
+
+function definedOf<T extends object>(value: T | undefined): Partial<T> {
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([, one]) => one !== undefined)) as Partial<T>;
+}
