@@ -21,6 +21,21 @@ export function table(head: string[], rows: string[][]): string[] {
   );
 }
 
+/** `1 file`, `2,000 files`. */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** `512 bytes`, `1.5 MB`: decimal units, as disks have. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1000) return counted(bytes, 'byte');
+  const units = ['kB', 'MB', 'GB', 'TB'];
+  let value = bytes / 1000;
+  let unit = 0;
+  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
 export function formatTime(time: number | null): string {
   if (time === null) return '-';
   const date = new Date(time - new Date(time).getTimezoneOffset() * 60_000);

@@ -2,21 +2,11 @@ import { Command, CommanderError } from 'commander';
 import { RunyardError } from '../api/errors.ts';
 import { Context, type GlobalOptions } from './context.ts';
 import { printError, printJsonError } from './output.ts';
+import { exit, type Register } from './register.ts';
 import { addRunCommands } from './run-commands.ts';
 import { addServerCommands } from './server-commands.ts';
+import { addSnapshotCommands } from './snapshot-commands.ts';
 import { addWorkspaceCommands } from './workspace-commands.ts';
-
-/** Exit codes: done, failed, used wrongly. */
-const exit = { done: 0, failed: 1, usage: 2 } as const;
-
-export type Action<O> = (context: Context, args: string[], options: O) => Promise<void>;
-/** Gives a command the options that all have, and its action. */
-export type Register = <O>(command: Command, action: Action<O>) => void;
-
-/** The command did what it should, and what it reports is a failure (a run that failed). */
-export function failed(): void {
-  process.exitCode = exit.failed;
-}
 
 function usageError({ message }: CommanderError): RunyardError {
   const said = message === '(outputHelp)' ? 'No command is given.' : message.replace(/^error: /, '');
@@ -53,6 +43,7 @@ export async function main(argv: string[]): Promise<void> {
       });
   };
   addRunCommands(program, register);
+  addSnapshotCommands(program, register);
   addWorkspaceCommands(program, register);
   addServerCommands(program, register);
   try {

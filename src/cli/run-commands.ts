@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Run, RunDetail } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { SubmitRequest } from '../api/requests.ts';
+import { isTerminal } from '../api/run-status.ts';
 import type { Context } from './context.ts';
+import { writeFileFrom } from './download.ts';
 import { followLog, waitForEnd } from './follow.ts';
+import { interrupted } from './interrupt.ts';
 import { formatDuration, formatTime, print, runLine, table } from './output.ts';
-import { failed, type Register } from './program.ts';
+import { lookBefore } from './look-before.ts';
+import { failed, type Register } from './register.ts';
 
 interface SubmitOptions {
   config?: string;
@@ -24,6 +26,19 @@ interface SubmitOptions {
   wait?: boolean;
   follow?: boolean;
 }
+
+interface RerunOptions {
+  /** False for `--no-args`. */
+  args?: string[] | boolean;
+  compute?: string;
+  experiment?: string;
+  python?: string;
+  name?: string;
+  wait?: boolean;
+  follow?: boolean;
+}
+
+const standardLog = 'user_logs/std_log.txt';
 
 /** `runyard run ...` */
 export function addRunCommands(program: Command, register: Register): void {
@@ -101,8 +116,13 @@ export function addRunCommands(program: Command, register: Register): void {
       .argument('<run>')
       .description("A run's log")
       .option('--follow', 'until the run has ended')
-      .option('--file <path>', 'another file than user_logs/std_log.txt', 'user_logs/std_log.txt'),
+      .option('--file <path>', `another file than ${standardLog}`, standardLog),
     async (context, [id], options: { follow?: boolean; file: string }) => {
+      if (options.follow && options.file !== standardLog) {
+        throw new RunyardError('bad_request', `--follow shows ${standardLog} only.`, {
+          action: 'Leave out --follow or --file.',
+        });
+      }
       if (options.follow) {
         const ended = await followLog(context, id!, writer(context.json));
         if (ended.status !== 'Completed') failed();
@@ -152,8 +172,17 @@ export function addRunCommands(program: Command, register: Register): void {
   register(
     run.command('cancel').argument('<run>').description('Cancel a run').option('--wait', 'wait for its end'),
     async (context, [id], options: { wait?: boolean }) => {
-      let now: Run = await context.client.call('cancelRun', { params: await context.params({ run: id! }) });
-      if (options.wait) now = await waitForEnd(context, id!, () => {});
+      const params = await context.params({ run: id! });
+      let now: Run;
+      try {
+        now = await context.client.call('cancelRun', { params });
+      } catch (error) {
+        // Waiting for the end of what has ended is done at once.
+        if (!options.wait || !(error instanceof RunyardError) || error.code !== 'conflict') throw error;
+        now = await context.client.call('getRun', { params });
+        if (!isTerminal(now.status)) throw error;
+      }
+      if (options.wait && !isTerminal(now.status)) now = await waitForEnd(context, id!, () => {});
       print(context.json, now, () => runLine(now));
     },
   );
@@ -162,11 +191,33 @@ export function addRunCommands(program: Command, register: Register): void {
     run
       .command('rerun')
       .argument('<run>')
-      .description('The same snapshot with the same configuration again')
+      .argument('[arguments...]', 'other arguments for the script, after everything else: -- --lr 0.1')
+      .description('The same snapshot again, with the same configuration or with some of it changed')
+      .option(
+        '--args <arguments...>',
+        'other arguments, where none begins with "-"; else write them after "--"',
+      )
+      .option('--no-args', 'no arguments')
+      .option('--compute <name>', 'another compute target')
+      .option('--experiment <name>', 'another experiment')
+      .option('--python <interpreter>', 'another interpreter')
+      .option('--name <name>', "the new run's display name")
       .option('--wait', 'wait for the end')
       .option('--follow', 'show the log until the end'),
-    async (context, [id], options: { wait?: boolean; follow?: boolean }) => {
-      const body = { environment: submitterEnvironment(), requestId: randomUUID() };
+    async (context, [id, ...given], options: RerunOptions) => {
+      const args = [...(Array.isArray(options.args) ? options.args : []), ...given];
+      const configuration = {
+        ...(args.length > 0 || options.args === false ? { arguments: args } : {}),
+        ...(options.compute ? { target: options.compute } : {}),
+      };
+      const body = {
+        ...(Object.keys(configuration).length > 0 ? { configuration } : {}),
+        experiment: options.experiment,
+        displayName: options.name,
+        interpreter: options.python,
+        environment: submitterEnvironment(),
+        requestId: randomUUID(),
+      };
       const next = await context.client.call('rerun', { params: await context.params({ run: id! }), body });
       await afterSubmit(context, next, options);
     },
@@ -189,10 +240,11 @@ export function addRunCommands(program: Command, register: Register): void {
       .option('--output <file>', 'by default <run>.zip here'),
     async (context, [id], options: { output?: string }) => {
       const file = path.resolve(options.output ?? `${id}.zip`);
-      const stream = await context.client.stream('downloadRun', {
-        params: await context.params({ run: id! }),
-      });
-      await pipeline(stream, createWriteStream(file));
+      const params = await context.params({ run: id! });
+      await writeFileFrom(
+        await context.client.stream('downloadRun', { params, signal: interrupted() }),
+        file,
+      );
       print(context.json, { file }, () => `wrote ${file}`);
     },
   );
@@ -225,6 +277,7 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
     environment: submitterEnvironment(),
     requestId: randomUUID(),
   };
+  await lookBefore(context, body);
   await afterSubmit(
     context,
     await context.client.call('submitRun', { params: await context.params(), body }),

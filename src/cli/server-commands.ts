@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunyardError } from '../api/errors.ts';
 import { askServer } from '../client/launch.ts';
-import { print } from './output.ts';
-import type { Register } from './program.ts';
+import { counted, print } from './output.ts';
+import type { Register } from './register.ts';
 
 const stopTimeoutMs = 60_000;
 
@@ -20,7 +20,7 @@ export function addServerCommands(program: Command, register: Register): void {
     const info = await askServer(context.client.home, new http.Agent());
     print(context.json, info ?? null, () =>
       info
-        ? `serving ${info.home} as process ${info.pid}, version ${info.version}, ${info.activeRuns} active runs, ${Math.round(info.memoryBytes / 1e6)} MB`
+        ? `serving ${info.home} as process ${info.pid}, version ${info.version}, ${counted(info.activeRuns, 'active run')}, ${Math.round(info.memoryBytes / 1e6)} MB`
         : `no server for ${context.client.home.dir}`,
     );
   });

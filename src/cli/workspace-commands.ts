@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatTime, print, table } from './output.ts';
-import type { Register } from './program.ts';
+import type { Register } from './register.ts';
 
 /** `runyard workspace ...`, `runyard experiment ...`, `runyard compute ...` */
 export function addWorkspaceCommands(program: Command, register: Register): void {

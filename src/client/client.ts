@@ -77,11 +77,14 @@ export class Client {
       agent: false,
       method: routes[route].method,
       path: pathOf(route, options.params, options.query),
+      headers: options.body === undefined ? {} : { 'content-type': 'application/json' },
       signal: options.signal,
     });
-    req.end();
+    req.end(options.body === undefined ? undefined : JSON.stringify(options.body));
     const res = await new Promise<http.IncomingMessage>((resolve, reject) =>
-      req.on('response', resolve).on('error', reject),
+      req.on('response', resolve).on('error', (cause) => {
+        reject(options.signal?.aborted ? new RunyardError('canceled', 'It was canceled.', { cause }) : cause);
+      }),
     );
     if (res.statusCode === 200) return res;
     const parts: Buffer[] = [];

@@ -1,0 +1,33 @@
+import { RunyardError } from '../api/errors.ts';
+import type { SubmitRequest } from '../api/requests.ts';
+import type { Context } from './context.ts';
+import { interrupted } from './interrupt.ts';
+import { counted, formatBytes } from './output.ts';
+
+const mostFolders = 3;
+
+/**
+ * Says on standard error what a person should know before a folder is submitted. Throws `bad_request` for what
+ * cannot be taken: nothing has been written then.
+ */
+export async function lookBefore(context: Context, body: SubmitRequest): Promise<void> {
+  const { folder, configurationName, configuration, interpreter, environment } = body;
+  const found = await context.client.call('previewSnapshot', {
+    body: { folder, configurationName, configuration, interpreter, path: environment?.['PATH'] },
+    signal: interrupted(),
+  });
+  const refused = found.concerns.find(({ kind }) => kind === 'refused');
+  if (refused) {
+    const { message, action } = refused;
+    throw new RunyardError('bad_request', message, action ? { action } : {});
+  }
+  const warn = (text: string) => process.stderr.write(`warning: ${text}\n`);
+  for (const { message } of found.concerns) warn(message);
+  if (!found.large) return;
+  const folders = found.heaviest.filter((one) => one.folder && one.path !== '');
+  const heaviest = folders.slice(0, mostFolders).map((one) => `${one.path} (${formatBytes(one.bytes)})`);
+  const most = heaviest.length > 0 ? `; the heaviest: ${heaviest.join(', ')}` : '';
+  warn(
+    `${counted(found.files, 'file')}, ${formatBytes(found.bytes)} are sent${most}. ${found.ignoreFile} leaves files out.`,
+  );
+}
