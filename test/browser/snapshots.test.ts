@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, test, type TestContext } from 'node:test';
@@ -114,6 +114,24 @@ test('Compare with Working Folder lists what differs, and opens a diff', async (
   await diff.locator('.modified').getByText('"the width:"').waitFor();
   await window.treeRows('Comparison', 'values.csv').click();
   await window.tab(/values\.csv \(study 1/).waitFor();
+});
+
+test('pictures of a snapshot, a comparison and a diff', async () => {
+  const { window } = session;
+  await window.runCommand('View: Close All Editors');
+  for (const name of ['Workspaces', 'Models']) {
+    const header = window.view(name).locator('.pane-header');
+    if ((await header.getAttribute('aria-expanded')) === 'true') await header.click();
+  }
+  await window.treeRows('Comparison', 'train.py').click();
+  await window.page.locator('.monaco-diff-editor .modified').getByText('"the width:"').waitFor();
+  for (const theme of ['light', 'dark', 'high-contrast'] as const) {
+    await window.setTheme(theme);
+    await window.runCommand('Notifications: Clear All Notifications');
+    const file = await window.screenshot('snapshot-compare', theme);
+    assert.ok(statSync(file).size > 15_000, file);
+  }
+  await window.setTheme('light');
 });
 
 test('a saved change renews the comparison', async () => {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as vscode from 'vscode';
+import { folderOnDisk } from '../folder-on-disk.ts';
 
 export interface Download {
   /** Proposed; `.zip` follows. */
@@ -15,7 +16,7 @@ export interface Download {
 
 /** Asks where to, and saves a zip there. What was canceled or broke off leaves nothing behind. */
 export async function downloadZip(download: Download): Promise<void> {
-  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+  const folder = folderOnDisk();
   const defaultUri = folder && vscode.Uri.joinPath(folder, `${download.name}.zip`);
   const target = await vscode.window.showSaveDialog({
     ...(defaultUri ? { defaultUri } : {}),

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import * as vscode from 'vscode';
 import type { Connection } from '../connection.ts';
 import { RemedyError } from '../errors.ts';
+import { folderOnDisk } from '../folder-on-disk.ts';
 import type { RunRef } from '../run-ref.ts';
 import { fileUri } from './address.ts';
 import { readPieces } from './file-system.ts';
@@ -51,7 +52,7 @@ export class RunFiles {
   /** Asks where to, and saves a file of a run. */
   async save(ref: RunRef, filePath: string): Promise<void> {
     const name = path.posix.basename(filePath);
-    const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+    const folder = folderOnDisk();
     const target = await vscode.window.showSaveDialog({
       ...(folder ? { defaultUri: vscode.Uri.joinPath(folder, name) } : {}),
       title: vscode.l10n.t('Save {0}', name),

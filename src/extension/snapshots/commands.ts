@@ -10,6 +10,7 @@ import { restoreSnapshot } from './restore.ts';
 import { searchSnapshot } from './search.ts';
 import { type RunSnapshot, snapshotOfRun } from './source.ts';
 import type { SnapshotView } from './view.ts';
+import { openInNewWindow, runOfWindow } from './window.ts';
 
 export interface SnapshotCommandsContext {
   connection: Connection;
@@ -30,6 +31,13 @@ export function snapshotCommands(context: SnapshotCommandsContext): Command[] {
       },
     },
     { id: 'runyard.closeSnapshot', run: () => view.close() },
+    {
+      id: 'runyard.openSnapshotInNewWindow',
+      async run(...args) {
+        const snapshot = await meant(context, args, vscode.l10n.t('The run whose snapshot to open'));
+        if (snapshot) await openInNewWindow(snapshot);
+      },
+    },
     {
       id: 'runyard.findSnapshotFile',
       async run(...args) {
@@ -67,8 +75,10 @@ export async function meant(
   args: unknown[],
   placeHolder: string,
 ): Promise<RunSnapshot | undefined> {
-  if (!isRunRef(args[0]) && view.visible && view.shown) return view.shown;
-  const [ref] = await picker.resolve(args, placeHolder);
+  const named = isRunRef(args[0]);
+  if (!named && view.visible && view.shown) return view.shown;
+  const window = named ? undefined : runOfWindow();
+  const [ref] = window ? [window] : await picker.resolve(args, placeHolder);
   return ref && snapshotOfRun(connection, ref);
 }
 

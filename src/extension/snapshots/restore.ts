@@ -3,6 +3,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { GitFacts, Restored } from '../../api/entities.ts';
 import type { Connection } from '../connection.ts';
+import { folderOnDisk } from '../folder-on-disk.ts';
 import { formatBytes } from '../format.ts';
 import type { RunSnapshot } from './source.ts';
 
@@ -60,8 +61,9 @@ function caveats(git: GitFacts): string[] {
 
 /** A new folder beside the one that was submitted, where that is still known here. */
 function proposal(snapshot: RunSnapshot): vscode.Uri {
-  const open = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
-  const parent = snapshot.sourceDirectory ? path.dirname(snapshot.sourceDirectory) : (open ?? os.homedir());
+  const parent = snapshot.sourceDirectory
+    ? path.dirname(snapshot.sourceDirectory)
+    : (folderOnDisk()?.fsPath ?? os.homedir());
   const name = snapshot.title.replace(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^-+|-+$/g, '');
   return vscode.Uri.file(path.join(parent, name || snapshot.snapshotId.slice(0, 12)));
 }
