@@ -11,25 +11,33 @@ export interface Wanted {
 /** Of a long line, this much is shown around a match. */
 const shownBefore = 60;
 const shownAfter = 140;
-/** An expression that needs longer for one file would never end (`(a+)+$`). */
-const mostMsAFile = 2000;
+/** An expression that needs longer for a few files would never end (`(a+)+$`). */
+const mostMs = 5000;
 
-/** Where a match is: line, column (`at`, from 0) and length. */
-type Place = [line: number, at: number, length: number];
+/** Where a match is: in which text, line, column (`at`, from 0) and length. */
+type Place = [text: number, line: number, at: number, length: number];
+
+/** A text file that is looked through. */
+export interface TextFile {
+  path: string;
+  text: string;
+}
 
 /**
- * Finds the places in a text, line by line. It runs in a context of its own with a time limit, the only thing that
+ * Finds the places in texts, line by line. It runs in a context of its own with a time limit, the only thing that
  * ends an expression that backtracks for ever; hence plain script text.
  */
 const finder = new vm.Script(`(() => {
   const places = [];
-  let number = 0;
-  for (const line of text.split(/\\r\\n|\\n|\\r/)) {
-    number++;
-    expression.lastIndex = 0;
-    for (let found; (found = expression.exec(line)) !== null;) {
-      if (found[0] === '') expression.lastIndex++;
-      else if (places.push([number, found.index, found[0].length]) === most) return places;
+  for (now = 0; now < texts.length; now++) {
+    let number = 0;
+    for (const line of texts[now].split(/\\r\\n|\\n|\\r/)) {
+      number++;
+      expression.lastIndex = 0;
+      for (let found; (found = expression.exec(line)) !== null;) {
+        if (found[0] === '') expression.lastIndex++;
+        else if (places.push([now, number, found.index, found[0].length]) === most) return places;
+      }
     }
   }
   return places;
@@ -37,7 +45,8 @@ const finder = new vm.Script(`(() => {
 
 /** A text or a regular expression that is looked for in lines. */
 export class LineMatcher {
-  private readonly context: { expression: RegExp; text: string; most: number };
+  private readonly context: { expression: RegExp; texts: string[]; now: number; most: number };
+  private readonly mayHang: boolean;
   /** Bytes that a file with a match has; null when that cannot be said. */
   private readonly needle: Buffer | null;
 
@@ -46,7 +55,8 @@ export class LineMatcher {
     const flags = caseSensitive ? 'g' : 'gi';
     const expression = regex ? compile(query, flags) : new RegExp(literal(query), `${flags}u`);
     this.needle = !regex && caseSensitive ? Buffer.from(query) : null;
-    this.context = vm.createContext({ expression, text: '', most: 0 }) as typeof this.context;
+    this.context = vm.createContext({ expression, texts: [], now: 0, most: 0 }) as typeof this.context;
+    this.mayHang = regex;
   }
 
   /** False when nothing of the content can match; cheap. */
@@ -54,29 +64,31 @@ export class LineMatcher {
     return this.needle === null || content.includes(this.needle);
   }
 
-  /** At most so many matches of a text. Throws `bad_request` when the expression takes too long. */
-  matches(text: string, most: number, path: string): Omit<SearchMatch, 'path'>[] {
-    Object.assign(this.context, { text, most });
+  /** At most so many matches. Throws `bad_request` when the expression takes too long. */
+  matches(files: readonly TextFile[], most: number): SearchMatch[] {
+    if (files.length === 0) return [];
+    Object.assign(this.context, { texts: files.map(({ text }) => text), most });
     let places: Place[];
     try {
-      places = finder.runInContext(this.context, { timeout: mostMsAFile }) as Place[];
+      places = finder.runInContext(this.context, this.mayHang ? { timeout: mostMs } : {}) as Place[];
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw cause;
-      throw new RunyardError('bad_request', `The regular expression takes too long (in ${path}).`, {
+      const where = files[this.context.now]?.path ?? '';
+      throw new RunyardError('bad_request', `The regular expression takes too long (in ${where}).`, {
         action: 'Write it without repetitions inside repetitions.',
         cause,
       });
     } finally {
-      this.context.text = '';
+      this.context.texts = [];
     }
-    if (places.length === 0) return [];
-    const lines = text.split(/\r\n|\n|\r/);
-    return places.map(([line, at, length]) => ({
-      line,
-      column: at + 1,
-      length,
-      text: around(lines[line - 1]!, at, length),
-    }));
+    let lines: string[] = [];
+    let split = -1;
+    return places.map(([file, line, at, length]) => {
+      if (split !== file) lines = files[file]!.text.split(/\r\n|\n|\r/);
+      split = file;
+      const text = around(lines[line - 1]!, at, length);
+      return { path: files[file]!.path, line, column: at + 1, length, text };
+    });
   }
 }
 

@@ -3,7 +3,7 @@ import type { SearchMatch } from '../../api/entities.ts';
 import { systemErrorCode } from '../../api/errors.ts';
 import { missingContent } from '../copy-blob.ts';
 import { readManifest } from '../manifest.ts';
-import { LineMatcher } from '../line-matcher.ts';
+import { LineMatcher, type TextFile } from '../line-matcher.ts';
 import type { Job } from './context.ts';
 import type { JobTools } from './tools.ts';
 
@@ -24,6 +24,8 @@ export interface SearchResult {
 
 /** Larger files are no text that a person wrote. */
 const mostBytes = 20 * 1024 * 1024;
+/** Texts are looked through some at a time, for a time limit costs something. */
+const charactersAtOnce = 1024 * 1024;
 /** As git and editors do: a NUL near the beginning makes a file binary. */
 const binaryWithin = 8 * 1024;
 
@@ -33,6 +35,18 @@ export function search({ open }: Pick<JobTools, 'open'>): Job<SearchArgs, Search
     const folder = open(blobs);
     const matcher = new LineMatcher(what);
     const matches: SearchMatch[] = [];
+    let waiting: TextFile[] = [];
+    let characters = 0;
+    /** True once there are more matches than wanted: one more shows it. */
+    const look = (): boolean => {
+      for (const found of matcher.matches(waiting, limit + 1 - matches.length)) {
+        if (matches.length === limit) return true;
+        matches.push(found);
+      }
+      waiting = [];
+      characters = 0;
+      return false;
+    };
     let [files, bytes] = [0, 0];
     for await (const entries of readManifest(folder, id)) {
       for (const entry of entries) {
@@ -44,14 +58,12 @@ export function search({ open }: Pick<JobTools, 'open'>): Job<SearchArgs, Search
         context.progress({ stage: 'listing', files, bytes, totalFiles: null, totalBytes: null });
         if (content.subarray(0, binaryWithin).includes(0) || !matcher.mayMatch(content)) continue;
         const text = new TextDecoder().decode(content);
-        // One more than wanted shows that there are more.
-        for (const found of matcher.matches(text, limit + 1 - matches.length, entry.path)) {
-          if (matches.length === limit) return { matches, more: true };
-          matches.push({ path: entry.path, ...found });
-        }
+        waiting.push({ path: entry.path, text });
+        characters += text.length;
+        if (characters > charactersAtOnce && look()) return { matches, more: true };
       }
     }
-    return { matches, more: false };
+    return { more: look(), matches };
   };
 }
 
