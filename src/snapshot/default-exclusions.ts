@@ -8,6 +8,13 @@ const everywhere = new Map([
   ['node_modules', 'installed packages'],
 ]);
 
+const lengths = new Set([...everywhere.keys()].map((name) => name.length));
+
+/** False where a name's length alone says that it is none of those that are left out everywhere. */
+export function mayBeDefault(length: number): boolean {
+  return lengths.has(length);
+}
+
 /** Folders (or links to such) that are left out at the top. */
 const atTop = new Map([
   ['outputs', 'what runs write'],

@@ -25,8 +25,8 @@ export async function describeFolder(
   context: JobContext,
 ): Promise<ManifestEntry[]> {
   const root = Buffer.from(readableFolder(folder)).toString('latin1');
-  const survey = await surveyFolder(root, resolved(home), crew, context);
   const cached = readStatCache(cacheFile(cache, root));
+  const survey = await surveyFolder(root, resolved(home), crew, context, { before: cached?.table });
   // What is cached was hashed, whether or not its blob is still there.
   const todo = takeOver(survey.table, cached?.table, () => true);
   let bytes = 0;

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { closeSync, lstatSync, openSync, readlinkSync, readSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync, readSync, rmSync, statSync } from 'node:fs';
 import type { GitFacts } from '../api/entities.ts';
 import type { ManifestEntry } from '../protocol/messages.ts';
 import type { BlobFolder } from './blob-folder.ts';
 import { gitBytes, GitError } from './git.ts';
 import { listUntracked } from './git-listing.ts';
-import type { PlainGitFacts } from './git-facts.ts';
+import type { Dirt, RepositoryFacts } from './git-facts.ts';
+import { lstat } from './listing.ts';
 import type { JobContext } from './jobs/context.ts';
 import { encodeManifest, leadsOutside } from './manifest.ts';
 import { fsPath, textOf } from './path-text.ts';
@@ -28,14 +29,15 @@ export interface Kept {
  * is the folder's, hashed: what is in it is not read again. What cannot be kept is said in `problems`.
  */
 export async function keepGitChanges(
-  facts: PlainGitFacts,
+  facts: RepositoryFacts,
+  dirt: Dirt,
   table: Table,
   home: string,
   blobs: BlobFolder,
   context: JobContext,
 ): Promise<Kept> {
   const stored = { blobs: 0, bytes: 0 };
-  if (!facts.anywhereDirty) return { changes: null, stored };
+  if (!dirt.anywhere) return { changes: null, stored };
   const changes: Changes = { patch: null, untracked: null, problems: [] };
   if (facts.commit === null) {
     changes.problems.push('There is no commit yet: only the snapshot has the files.');
@@ -48,7 +50,7 @@ export async function keepGitChanges(
     if (!(error instanceof GitError)) throw error;
     changes.problems.push(`git could not say what has changed: ${error.message.split('\n')[0]}`);
   }
-  for (const submodule of facts.submodules) {
+  for (const submodule of dirt.submodules) {
     if (submodule.dirty)
       changes.problems.push(`Changes in the submodule ${submodule.path} are in the snapshot only.`);
   }
@@ -103,7 +105,7 @@ function hashOfFile(file: string): string {
 }
 
 async function storeUntracked(
-  facts: PlainGitFacts,
+  facts: RepositoryFacts,
   table: Table,
   home: string,
   blobs: BlobFolder,
@@ -124,7 +126,7 @@ async function storeUntracked(
       entries.push({ path: textOf(name), mode, size: table.stat(at, Field.size), hash: table.hash(at) });
       continue;
     }
-    const found = lstatSync(fsPath(`${top}/${name}`), { throwIfNoEntry: false });
+    const found = lstat(`${top}/${name}`);
     if (found?.isSymbolicLink()) {
       const link = readlinkSync(fsPath(`${top}/${name}`), 'latin1');
       if (!leadsOutside(name, link)) entries.push({ path: textOf(name), link: textOf(link) });

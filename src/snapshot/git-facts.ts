@@ -1,55 +1,81 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { GitFacts } from '../api/entities.ts';
 import { gitBytes, gitText, hasRepository } from './git.ts';
 import { gitlinks } from './git-listing.ts';
 
-/** Facts without what has to be stored. */
-export type PlainGitFacts = Omit<GitFacts, 'changes'> & {
-  /** The repository differs from the commit, here or elsewhere. */
-  anywhereDirty: boolean;
+/** What git says of a folder without looking at the files. */
+export type RepositoryFacts = Omit<GitFacts, 'dirty' | 'changes' | 'submodules'> & {
   /** Absolute path of the repository's root. */
   top: string;
+  /** Tells one state of the index from another: its inode, size and time. */
+  index: string;
+  /** When the index was last written, milliseconds. */
+  indexTime: number;
 };
 
+/** What differs from the commit. */
+export interface Dirt {
+  /** In the folder, as Azure ML v1 means it. */
+  dirty: boolean;
+  /** Anywhere in the repository. */
+  anywhere: boolean;
+  submodules: GitFacts['submodules'];
+}
+
 /**
- * The git facts of a folder; undefined without a repository or without git. The first four are read as Azure ML
- * v1 documents them.
+ * The facts of a folder's repository; undefined without one or without git. Address, branch and commit are read as
+ * Azure ML v1 documents them.
  */
-export async function readGitFacts(folder: string): Promise<PlainGitFacts | undefined> {
+export async function readRepositoryFacts(folder: string): Promise<RepositoryFacts | undefined> {
   if (!hasRepository(folder)) return undefined;
-  const where = await gitText(folder, [
-    'rev-parse',
-    '--is-inside-work-tree',
-    '--is-shallow-repository',
-    '--absolute-git-dir',
-    '--path-format=absolute',
-    '--git-common-dir',
-    '--show-toplevel',
-    '--show-prefix',
-  ]);
-  const [inside, shallow, gitDir, commonDir, top, prefix = ''] = where?.split('\n') ?? [];
-  if (inside !== 'true' || !top || !gitDir || !commonDir) return undefined;
-  const [uri, branch, commit, status, remotes] = await Promise.all([
+  const [where, uri, branch, commit, remote] = await Promise.all([
+    gitText(folder, [
+      'rev-parse',
+      '--is-inside-work-tree',
+      '--is-shallow-repository',
+      '--absolute-git-dir',
+      '--path-format=absolute',
+      '--git-common-dir',
+      '--show-toplevel',
+      '--show-prefix',
+    ]),
     gitText(folder, ['ls-remote', '--get-url']),
     gitText(folder, ['symbolic-ref', '--short', '-q', 'HEAD']),
     gitText(folder, ['rev-parse', '--verify', '-q', 'HEAD']),
-    gitBytes(top, ['status', '--porcelain', '-z', '--ignore-submodules=none']).catch(() => Buffer.alloc(0)),
-    gitText(folder, ['remote']),
+    gitText(folder, ['for-each-ref', '--count=1', '--format=%(refname)', 'refs/remotes']),
   ]);
-  const changed = changedPaths(status);
+  const [inside, shallow, gitDir, commonDir, top, prefix = ''] = where?.split('\n') ?? [];
+  if (inside !== 'true' || !top || !gitDir || !commonDir) return undefined;
+  // Without a remote git answers with the remote's name that it would use.
+  const hasRemote = uri !== null && uri !== 'origin';
   return {
-    // Without a remote git answers with the remote's name that it would use.
-    repositoryUri: uri === null || uri === 'origin' ? null : withoutCredentials(uri),
+    repositoryUri: hasRemote ? withoutCredentials(uri) : null,
     branch,
     commit,
-    dirty: changed.some((name) => name.startsWith(prefix) || (name.endsWith('/') && prefix.startsWith(name))),
-    anywhereDirty: changed.length > 0,
     folder: prefix.replace(/\/$/, ''),
     worktree: path.resolve(gitDir) !== path.resolve(commonDir),
     shallow: shallow === 'true',
-    pushed: remotes && commit ? await isPushed(folder, commit) : null,
-    submodules: await submodulesOf(top),
+    pushed: hasRemote && commit ? remote !== null && (await isPushed(folder, commit)) : null,
     top,
+    ...indexState(path.join(gitDir, 'index')),
+  };
+}
+
+/** What differs from the commit now: git looks at every file. */
+export async function readDirt(facts: RepositoryFacts): Promise<Dirt> {
+  const [status, submodules] = await Promise.all([
+    gitBytes(facts.top, ['status', '--porcelain', '-z', '--ignore-submodules=none']).catch(() =>
+      Buffer.alloc(0),
+    ),
+    submodulesOf(facts.top),
+  ]);
+  const changed = changedPaths(status);
+  const prefix = facts.folder ? `${facts.folder}/` : '';
+  return {
+    dirty: changed.some((name) => name.startsWith(prefix) || (name.endsWith('/') && prefix.startsWith(name))),
+    anywhere: changed.length > 0,
+    submodules,
   };
 }
 
@@ -89,21 +115,21 @@ function changedPaths(status: Buffer): string[] {
   return names;
 }
 
-/** Whether a remote-tracking branch or a fetched tag of a remote has the commit. */
+/** Whether a remote-tracking branch has the commit, as far as this clone knows. */
 async function isPushed(folder: string, commit: string): Promise<boolean> {
-  const found = await gitText(folder, [
-    'for-each-ref',
-    '--count=1',
-    '--format=%(refname)',
-    '--contains',
-    commit,
-    'refs/remotes',
-  ]);
-  return found !== null;
+  const args = ['for-each-ref', '--count=1', '--format=%(refname)', '--contains', commit, 'refs/remotes'];
+  return (await gitText(folder, args)) !== null;
+}
+
+function indexState(file: string): { index: string; indexTime: number } {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (!found) return { index: '', indexTime: 0 };
+  const { ino, size, mtimeMs, ctimeMs } = found;
+  return { index: `${ino} ${size} ${mtimeMs} ${ctimeMs}`, indexTime: mtimeMs };
 }
 
 async function submodulesOf(top: string): Promise<GitFacts['submodules']> {
-  if (!(await gitText(top, ['ls-files', '--', '.gitmodules']))) return [];
+  if (!statSync(path.join(top, '.gitmodules'), { throwIfNoEntry: false })) return [];
   const names = await gitlinks(top).catch(() => []);
   return Promise.all(
     names.map(async (binary) => {
@@ -111,7 +137,7 @@ async function submodulesOf(top: string): Promise<GitFacts['submodules']> {
       const folder = path.join(top, name);
       // Not initialised: its folder has no repository of its own.
       const own = (await gitText(folder, ['rev-parse', '--show-prefix'])) === null;
-      if (!own) return { path: name, commit: null, dirty: false };
+      if (!own || !hasRepository(folder)) return { path: name, commit: null, dirty: false };
       const [commit, status] = await Promise.all([
         gitText(folder, ['rev-parse', '--verify', '-q', 'HEAD']),
         gitText(folder, ['status', '--porcelain']),

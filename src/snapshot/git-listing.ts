@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { checkIgnore, gitBytes, gitText, GitError, hasRepository } from './git.ts';
 import {
   byBytes,
-  emptyWithin,
   Folders,
   list,
   type LeftOut,
@@ -12,7 +11,7 @@ import {
   parentOf,
   sorted,
 } from './listing.ts';
-import { defaultExclusion } from './default-exclusions.ts';
+import { defaultExclusion, mayBeDefault } from './default-exclusions.ts';
 import { fsPath, textOf } from './path-text.ts';
 
 /** How an entry of the index that is a submodule begins. */
@@ -34,19 +33,12 @@ export async function listByGit(
   const folder = Buffer.from(root, 'latin1').toString();
   if (!hasRepository(folder)) return undefined;
   try {
-    if ((await gitText(folder, ['rev-parse', '--is-inside-work-tree'])) !== 'true') {
-      const said = await gitBytes(folder, ['rev-parse', '--is-inside-work-tree']).then(
-        () => undefined,
-        (error: GitError) => error.message,
-      );
-      // Inside .git, or a bare repository: git has no files here.
-      return said === undefined ? undefined : refusal(said);
-    }
-    if (await isIgnored(folder)) return undefined;
-    const names = await namesIn(root, '', home, submodules);
-    return await withoutDefaults(root, names, home, leftOut);
+    const { names, tracked } = await namesIn(root, '', home, submodules);
+    if (names.length === 0 && (await isElsewhere(folder))) return undefined;
+    return await withoutDefaults(root, names, tracked, home, leftOut);
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
+    if ((await gitText(folder, ['rev-parse', '--is-inside-work-tree'])) === 'false') return undefined;
     return refusal(error.message);
   }
 }
@@ -69,57 +61,62 @@ export async function listUntracked(
   const raw = listed.toString('latin1').split('\0');
   raw.pop();
   const repositories = raw.filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
-  const { names } = await withoutDefaults(
-    top,
-    sorted(raw.filter((name) => !name.endsWith('/'))),
-    home,
-    undefined,
-  );
+  const files = sorted(raw.filter((name) => !name.endsWith('/')));
+  const { names } = await withoutDefaults(top, files, [], home, undefined);
   return { names, repositories };
 }
 
-/** A folder that its repository ignores is still what the person chose. */
-async function isIgnored(folder: string): Promise<boolean> {
+/** A folder that its repository ignores is still what the person chose; git lists nothing of it. */
+async function isElsewhere(folder: string): Promise<boolean> {
   const prefix = await gitText(folder, ['rev-parse', '--show-prefix']);
-  if (!prefix) return false;
-  const top = await gitText(folder, ['rev-parse', '--show-toplevel']);
-  if (!top) return false;
-  const name = Buffer.from(prefix.replace(/\/$/, '')).toString('latin1');
-  const tracked = await gitText(folder, ['ls-files', '--cached', '-z', '--', '.']);
-  if (tracked) return false;
-  const parts = name.split('/');
+  const top = prefix && (await gitText(folder, ['rev-parse', '--show-toplevel']));
+  if (!prefix || !top) return false;
+  const parts = Buffer.from(prefix.replace(/\/$/, '')).toString('latin1').split('/');
   const above = parts.map((_, i) => parts.slice(0, i + 1).join('/'));
   const matches = await checkIgnore(top, above);
   return [...matches.values()].some(({ pattern }) => !pattern.startsWith('!'));
 }
 
+/** Names of a repository (or a part of it), sorted; `tracked` are those of them that the index has. */
+interface Names {
+  names: string[];
+  tracked: string[];
+}
+
 /** Names below `root` that git lists in `inside` (a repository of its own where it is not empty). */
-async function namesIn(root: string, inside: string, home: string, always: boolean): Promise<string[]> {
+async function namesIn(root: string, inside: string, home: string, always: boolean): Promise<Names> {
   const folder = Buffer.from(inside ? `${root}/${inside}` : root, 'latin1').toString();
   const prefix = inside ? `${inside}/` : '';
-  const listed = await gitBytes(folder, ['ls-files', '-z', '-c', '-o', '--exclude-standard']);
-  const raw = listed.toString('latin1').split('\0');
-  raw.pop();
+  const [cached, others] = await Promise.all([
+    gitBytes(folder, ['ls-files', '-z', '-c']),
+    gitBytes(folder, ['ls-files', '-z', '-o', '--exclude-standard']),
+  ]);
+  let tracked = sorted(namesOf(cached, prefix));
   // An untracked repository ends with a slash; a submodule's folder looks like a file.
-  const nested = new Set<string>();
-  const names: string[] = [];
-  for (const name of raw) {
-    if (name.endsWith('/')) nested.add(name.slice(0, -1));
-    else names.push(prefix ? prefix + name : name);
-  }
-  let all = sorted(names);
+  const untracked = namesOf(others, prefix);
+  const nested = untracked.filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
+  let names = merge(
+    tracked,
+    sorted(nested.length > 0 ? untracked.filter((name) => !name.endsWith('/')) : untracked),
+  );
   const submodules = always || hasSubmodules(root, inside) ? await gitlinks(folder) : [];
   if (submodules.length > 0) {
     const set = new Set(submodules.map((name) => prefix + name));
-    all = all.filter((name) => !set.has(name));
+    names = names.filter((name) => !set.has(name));
+    tracked = tracked.filter((name) => !set.has(name));
   }
-  for (const name of [...submodules, ...nested].sort(byBytes)) {
-    const path = prefix + name;
-    if (!existsSync(fsPath(`${root}/${path}/.git`))) continue;
-    if (`${root}/${path}` === Buffer.from(home).toString('latin1')) continue;
-    all = merge(all, sorted(await namesIn(root, path, home, always)));
+  for (const name of [...submodules.map((submodule) => prefix + submodule), ...nested].sort(byBytes)) {
+    if (!existsSync(fsPath(`${root}/${name}/.git`))) continue;
+    if (`${root}/${name}` === Buffer.from(home).toString('latin1')) continue;
+    names = merge(names, (await namesIn(root, name, home, always)).names);
   }
-  return all;
+  return { names, tracked };
+}
+
+function namesOf(listed: Buffer, prefix: string): string[] {
+  const names = listed.toString('latin1').split('\0');
+  names.pop();
+  return prefix ? names.map((name) => prefix + name) : names;
 }
 
 /**
@@ -146,6 +143,7 @@ export async function gitlinks(folder: string): Promise<string[]> {
 async function withoutDefaults(
   root: string,
   names: string[],
+  tracked: readonly string[],
   home: string,
   leftOut: LeftOut[] | undefined,
 ): Promise<Listing> {
@@ -155,25 +153,20 @@ async function withoutDefaults(
   let open = folders.isOpen('');
   const candidates: string[] = [];
   for (const name of names) {
-    const folder = parentOf(name);
-    if (folder !== last) {
-      last = folder;
-      open = folders.isOpen(folder);
+    const slash = name.lastIndexOf('/');
+    if (slash < 0 ? last !== '' : slash !== last.length || !name.startsWith(last)) {
+      last = name.slice(0, Math.max(0, slash));
+      open = folders.isOpen(last);
     }
     if (!open) continue;
     candidates.push(name);
+    if (slash >= 0 && !mayBeDefault(name.length - slash - 1)) continue;
     const excluded = defaultExclusion(root, name, 'file') ?? linkAtTop(root, name);
     if (excluded) doubtful.set(name, excluded);
   }
-  const empty = emptyFolders(root, folders, candidates);
+  const empty = await emptyFolders(root, folders, candidates);
   for (const [name, what] of folders.doubtful) doubtful.set(name, what);
-  for (const name of empty) {
-    for (let above = name; above; above = parentOf(above)) {
-      const what = defaultExclusion(root, above, 'folder');
-      if (what) doubtful.set(above, what);
-    }
-  }
-  const lines = await checkIgnoreEverywhere(root, [...doubtful.keys(), ...empty]);
+  const lines = await checkIgnoreEverywhere(root, [...doubtful.keys()]);
   const out = new Set<string>();
   for (const [name, what] of doubtful) {
     if (lines.get(name)?.pattern.startsWith('!')) continue;
@@ -194,15 +187,19 @@ async function withoutDefaults(
     if (open === undefined) inFolder.set(folder, (open = isIn(folder)));
     return open;
   };
+  const taken = out.size > 0 ? candidates.filter(isIn) : candidates;
   return {
-    names: out.size > 0 ? candidates.filter(isIn) : candidates,
-    emptyFolders: empty.filter((name) => {
-      if (!isIn(name)) return false;
-      const line = lines.get(name);
-      return !line || line.pattern.startsWith('!');
-    }),
+    names: taken,
+    emptyFolders: empty.filter(isIn),
     warnings: [],
+    // Nothing was taken away, or all of it was untracked.
+    hasAllTracked: taken.length === names.length || isPart(tracked, taken),
   };
+}
+
+function isPart(some: readonly string[], all: readonly string[]): boolean {
+  const there = new Set(all);
+  return some.every((name) => there.has(name));
 }
 
 /** `outputs` and `logs` at the top are left out as links, too. */
@@ -211,13 +208,44 @@ function linkAtTop(root: string, name: string): string | undefined {
   return lstat(`${root}/${name}`)?.isSymbolicLink() ? defaultExclusion(root, name, 'link') : undefined;
 }
 
-/** git knows no empty folders. Where a folder's link count says that git's names show all of its folders, nothing is read. */
-function emptyFolders(root: string, folders: Folders, names: readonly string[]): string[] {
+/**
+ * git knows no empty folders: they are looked for, a level at a time, in folders that git's names do not show. Where
+ * a folder's link count says that the names show all of its folders, nothing is read.
+ */
+async function emptyFolders(root: string, folders: Folders, names: readonly string[]): Promise<string[]> {
+  let unseen: string[] = [];
+  for (const [folder, known] of foldersOf(names)) {
+    const links = lstat(folder ? `${root}/${folder}` : root)?.nlink ?? 0;
+    const hidden = existsSync(fsPath(folder ? `${root}/${folder}/.git` : `${root}/.git`)) ? 1 : 0;
+    if (links >= 2 && links - 2 === known.size + hidden) continue;
+    for (const name of foldersIn(root, folder).folders) {
+      if (!known.has(name) && folders.isOpen(name)) unseen.push(name);
+    }
+  }
+  const found: string[] = [];
+  while (unseen.length > 0) {
+    const lines = await checkIgnoreEverywhere(root, unseen);
+    const next: string[] = [];
+    for (const name of unseen) {
+      const line = lines.get(name);
+      if (line ? !line.pattern.startsWith('!') : defaultExclusion(root, name, 'folder')) continue;
+      const { folders: below, empty } = foldersIn(root, name);
+      if (empty) found.push(name);
+      next.push(...below.filter((folder) => folders.isOpen(folder)));
+    }
+    unseen = next;
+  }
+  return found.sort(byBytes);
+}
+
+/** Every folder above the names, with the folders in it that they show. */
+function foldersOf(names: readonly string[]): Map<string, Set<string>> {
   const children = new Map<string, Set<string>>([['', new Set()]]);
-  let last: string | undefined;
+  let last = '';
   for (const name of names) {
-    const folder = parentOf(name);
-    if (folder === last) continue;
+    const slash = name.lastIndexOf('/');
+    if (slash < 0 || (slash === last.length && name.startsWith(last))) continue;
+    const folder = name.slice(0, slash);
     last = folder;
     for (let at = folder; at && !children.has(at); at = parentOf(at)) children.set(at, new Set());
     for (let at = folder; at; at = parentOf(at)) {
@@ -226,19 +254,15 @@ function emptyFolders(root: string, folders: Folders, names: readonly string[]):
       siblings.add(at);
     }
   }
-  const found: string[] = [];
-  for (const [folder, known] of children) {
-    const links = lstat(folder ? `${root}/${folder}` : root)?.nlink ?? 0;
-    const hidden = existsSync(fsPath(folder ? `${root}/${folder}/.git` : `${root}/.git`)) ? 1 : 0;
-    if (links > 2 && links - 2 === known.size + hidden) continue;
-    if (links === 2 && known.size + hidden === 0) continue;
-    for (const entry of list(folder ? `${root}/${folder}` : root)) {
-      const path = folder ? `${folder}/${entry.name}` : entry.name;
-      if (!entry.isDirectory() || known.has(path) || !folders.isOpen(path)) continue;
-      found.push(...(emptyWithin(root, path) ?? []));
-    }
-  }
-  return found.sort(byBytes);
+  return children;
+}
+
+function foldersIn(root: string, folder: string): { folders: string[]; empty: boolean } {
+  const entries = list(folder ? `${root}/${folder}` : root);
+  const folders = entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => (folder ? `${folder}/${name}` : name));
+  return { folders, empty: entries.length === 0 };
 }
 
 /** `checkIgnore` in whichever repository each path belongs to. */

@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync } from 'node:fs';
 import ignore, { type Ignore } from 'ignore';
-import { fsPath } from './path-text.ts';
+import { fsPath, textOf } from './path-text.ts';
 
 /** The line that decides about a path. */
 export interface Verdict {
@@ -13,7 +13,7 @@ export interface Verdict {
 
 /** An ignore file: its lines, and the folder they are relative to. */
 interface Level {
-  /** Path of the folder below the top of the walk (text), with a slash at the end; empty at the top. */
+  /** Path of the folder below the top of the walk, with a slash at the end; empty at the top. */
   base: string;
   source: string;
   rules: Ignore;
@@ -24,8 +24,8 @@ export const amlIgnore = '.amlignore';
 export const gitIgnore = '.gitignore';
 
 /**
- * The ignore files that count in a folder, the outermost first. Paths are texts relative to the top of the
- * walk: the root of the repository, or the folder itself.
+ * The ignore files that count in a folder, the outermost first. Paths and patterns are binary, for git matches
+ * bytes (`?` is one of them); paths are relative to the top of the walk: the root of the repository, or the folder.
  */
 export class IgnoreLevels {
   private readonly levels: readonly Level[];
@@ -39,7 +39,7 @@ export class IgnoreLevels {
     const text = ignoreFileText(file);
     if (text === undefined) return this;
     const rules = ignore({ ignorecase: false, allowRelativePaths: true });
-    const lines = text.replace(/^\uFEFF/, '').split('\n');
+    const lines = text.replace(/^\xEF\xBB\xBF/, '').split('\n');
     lines.forEach((line, i) => {
       // git takes one carriage return off a line's end.
       const pattern = line.endsWith('\r') ? line.slice(0, -1) : line;
@@ -57,7 +57,7 @@ export class IgnoreLevels {
       const { ignored, unignored, rule } = rules.test(folder ? `${relative}/` : relative);
       if (ignored) {
         const line = rule?.mark === undefined ? null : Number(rule.mark);
-        return { ignored, source, line, pattern: rule?.pattern ?? null };
+        return { ignored, source, line, pattern: rule ? textOf(rule.pattern) : null };
       }
       if (unignored) return { ignored: false, source, line: null, pattern: null };
     }
@@ -84,11 +84,11 @@ export class IgnoreLevels {
   }
 }
 
-/** The text of an ignore file; undefined when it is none: as git, no link is followed and no pipe is read. */
+/** The bytes of an ignore file as a binary text; undefined when it is none: as git, no link is followed and no pipe is read. */
 export function ignoreFileText(binary: string): string | undefined {
   try {
     if (!lstatSync(fsPath(binary)).isFile()) return undefined;
-    return readFileSync(fsPath(binary), 'utf8');
+    return readFileSync(fsPath(binary), 'latin1');
   } catch {
     return undefined;
   }

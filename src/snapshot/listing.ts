@@ -23,6 +23,8 @@ export interface Listing {
   /** Folders in which nothing is, sorted. */
   emptyFolders: string[];
   warnings: string[];
+  /** Every file of the index is among the names: what git says of them can be told from them alone. */
+  hasAllTracked: boolean;
 }
 
 /** Collects a listing's folders: which of them are taken, asked once for each. */
@@ -73,9 +75,15 @@ export function parentOf(name: string): string {
   return name.slice(0, Math.max(0, name.lastIndexOf('/')));
 }
 
-/** `lstat` of a binary path; undefined when nothing is there. */
+/** `lstat` of a binary path; undefined when nothing is there. Throws `not_permitted`. */
 export function lstat(binary: string): Stats | undefined {
-  return lstatSync(fsPath(binary), { throwIfNoEntry: false });
+  try {
+    return lstatSync(fsPath(binary), { throwIfNoEntry: false });
+  } catch (cause) {
+    // A file has taken the place of a folder above.
+    if (systemErrorCode(cause) === 'ENOTDIR') return undefined;
+    throw unreadable(binary, cause);
+  }
 }
 
 /** What is in a folder, by binary names. Nothing when it has vanished. Throws `not_permitted`. */
@@ -88,21 +96,10 @@ export function list(binary: string) {
   }
 }
 
-/** The folders within a folder in which there is no file at all: the deepest ones, as in a tree of empty folders. */
-export function emptyWithin(root: string, folder: string): string[] | undefined {
-  const found: string[] = [];
-  const entries = list(`${root}/${folder}`);
-  if (entries.some((entry) => !entry.isDirectory())) return undefined;
-  for (const entry of entries) {
-    const inner = emptyWithin(root, `${folder}/${entry.name}`);
-    if (!inner) return undefined;
-    found.push(...inner);
-  }
-  return entries.length === 0 ? [folder] : found;
-}
-
 /** Two lists sorted by bytes as one, without repetitions. */
 export function merge(a: readonly string[], b: readonly string[]): string[] {
+  if (a.length === 0) return [...b];
+  if (b.length === 0) return [...a];
   const all: string[] = [];
   let [i, j] = [0, 0];
   const add = (name: string) => {
@@ -116,15 +113,19 @@ export function merge(a: readonly string[], b: readonly string[]): string[] {
 
 /** Sorted by bytes and each once; lists that come as few sorted runs cost a merge. */
 export function sorted(names: string[]): string[] {
+  let rising = true;
+  for (let i = 1; rising && i < names.length; i++) rising = names[i - 1]! < names[i]!;
+  if (rising) return names;
   const runs: string[][] = [];
   for (let start = 0; start < names.length;) {
     let end = start + 1;
     while (end < names.length && names[end - 1]! <= names[end]!) end++;
     runs.push(names.slice(start, end));
-    if (runs.length > 8) return merge([...names].sort(byBytes), []);
+    if (runs.length > 8) return [...new Set(names)].sort(byBytes);
     start = end;
   }
-  return runs.reduce((all, run) => merge(all, run), [] as string[]);
+  const all = runs.reduce((some, run) => merge(some, run), [] as string[]);
+  return all.filter((name, i) => i === 0 || all[i - 1] !== name);
 }
 
 export function byBytes(a: string, b: string): number {

@@ -1,6 +1,7 @@
 import { hash as hashOf } from 'node:crypto';
 import { mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import type { GitFacts } from '../api/entities.ts';
 import { Field, fields, hashBytes, State, Table } from './table.ts';
 
 /** The first bytes of a cache; another number is another form, which is not read. */
@@ -14,6 +15,9 @@ const racyMs = 2000;
 
 /** What the cache of a folder's last snapshot says. */
 export interface CachedSnapshot {
+  emptyFolders: string[];
+  /** What git said then; null where it cannot be told from the table alone whether that still holds. */
+  git: CachedGit | null;
   /** The snapshot that the folder was then. */
   id: string;
   files: number;
@@ -23,15 +27,15 @@ export interface CachedSnapshot {
   table: Table;
 }
 
-interface Header {
-  id: string;
-  files: number;
-  bytes: number;
-  generation: number;
-  count: number;
-  nameBytes: number;
-  emptyFolders: string[];
+/** What git said of a tree, for as long as commit, index and every file are the same. */
+export interface CachedGit {
+  commit: string | null;
+  index: string;
+  dirty: boolean;
+  changes: GitFacts['changes'];
 }
+
+type Header = Omit<CachedSnapshot, 'table'> & { count: number; nameBytes: number };
 
 /** The cache's file of a folder. */
 export function cacheFile(cache: string, root: string): string {
@@ -39,7 +43,7 @@ export function cacheFile(cache: string, root: string): string {
 }
 
 /** Undefined when there is none that can be used. */
-export function readStatCache(file: string): (CachedSnapshot & { emptyFolders: string[] }) | undefined {
+export function readStatCache(file: string): CachedSnapshot | undefined {
   try {
     const bytes = readFileSync(file);
     if (!bytes.subarray(0, 8).equals(magic)) return undefined;
@@ -53,9 +57,8 @@ export function readStatCache(file: string): (CachedSnapshot & { emptyFolders: s
     const stats = take(statBytes);
     const hashes = take(hashBytes * count);
     const states = take(count);
-    const names = take(nameBytes).toString('latin1').split('\0');
-    names.pop();
-    const table = Table.of(names);
+    const table = Table.ofText(take(nameBytes));
+    if (table.count !== count) return undefined;
     Buffer.from(table.memory.stats).set(stats);
     table.hashes.set(hashes);
     table.states.set(states);
@@ -66,31 +69,21 @@ export function readStatCache(file: string): (CachedSnapshot & { emptyFolders: s
 }
 
 /**
- * Keeps a table with its snapshot, in one step. `startedAt`: when its first path was looked at. A cache that
+ * Keeps what is known of a folder, in one step. `startedAt`: when its first path was looked at. A cache that
  * cannot be written is none: the next snapshot takes longer.
  */
 export function writeStatCache(
   file: string,
-  snapshot: Omit<CachedSnapshot, 'table'> & { emptyFolders: string[] },
-  table: Table,
+  { table, ...snapshot }: CachedSnapshot,
   startedAt: number,
 ): void {
   const stats = Float64Array.from(table.stats);
   for (let i = 0; i < table.count; i++) {
     const newest = Math.max(table.stat(i, Field.mtime), table.stat(i, Field.ctime));
     // No file has this size: the entry matches nothing, and the file is read again.
-    if (newest > startedAt - racyMs) stats[i * fields + Field.size] = -1;
+    if (isRacy(newest, startedAt)) stats[i * fields + Field.size] = -1;
   }
-  const { id, files, bytes, generation, emptyFolders } = snapshot;
-  const header: Header = {
-    id,
-    files,
-    bytes,
-    generation,
-    emptyFolders,
-    count: table.count,
-    nameBytes: table.names.length,
-  };
+  const header: Header = { ...snapshot, count: table.count, nameBytes: table.names.length };
   const text = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(4);
   length.writeUInt32LE(text.length);
@@ -147,6 +140,11 @@ export function takeOver(
   const shared = new Uint32Array(new SharedArrayBuffer(4 * todo.length));
   shared.set(todo);
   return shared;
+}
+
+/** Whether something changed so recently that it may change again without a trace. */
+export function isRacy(time: number, startedAt: number): boolean {
+  return time > startedAt - racyMs;
 }
 
 /** Whether nothing at all has changed: the folder is the cached snapshot. */

@@ -1,10 +1,10 @@
-import { lstatSync, type Stats } from 'node:fs';
-import { fsPath } from './path-text.ts';
+import type { Stats } from 'node:fs';
+import { lstat } from './listing.ts';
 import { Field, fields, State, type Table } from './table.ts';
 
 /** Asks the file system about one path of a table. `root` is binary, with a slash at its end. */
 export function statEntry(root: string, table: Table, i: number): void {
-  const found = lstatSync(fsPath(root + table.name(i)), { throwIfNoEntry: false });
+  const found = lstat(root + table.name(i));
   table.states[i] = found ? stateOf(found) : State.gone;
   if (found) keepStat(table, i, found);
 }

@@ -3,11 +3,10 @@ import { RunyardError } from '../api/errors.ts';
 import { fsPath, textOf } from './path-text.ts';
 import { leadsOutside } from './manifest.ts';
 import { listFolder } from './list-folder.ts';
-import { type LeftOut, type Listing } from './listing.ts';
-import { Field, State, Table } from './table.ts';
+import { lstat, type LeftOut } from './listing.ts';
+import { Field, State, Table, textOfNames } from './table.ts';
 import type { Crew } from './crew.ts';
 import type { JobContext } from './jobs/context.ts';
-import { lstat } from './listing.ts';
 
 /** A folder as it is now: what would be taken, with what the file system says of it. */
 export interface Survey {
@@ -19,8 +18,17 @@ export interface Survey {
   /** Files and links. */
   files: number;
   bytes: number;
+  /** Every file that git tracks is in the table. */
+  hasAllTracked: boolean;
   /** Milliseconds since the epoch when the first path was looked at. */
   startedAt: number;
+}
+
+export interface SurveyOptions {
+  /** The folder's last table: its paths are looked at while git lists; mostly they are the same. */
+  before?: Table | undefined;
+  /** Takes what is not taken, and why. */
+  leftOut?: LeftOut[] | undefined;
 }
 
 /** Lists a folder and looks at every path. `root` is binary and resolved. Throws as `listFolder`. */
@@ -29,17 +37,29 @@ export async function surveyFolder(
   home: string,
   crew: Crew,
   context: JobContext,
-  leftOut?: LeftOut[],
+  { before, leftOut }: SurveyOptions = {},
 ): Promise<Survey> {
   context.progress({ stage: 'listing', files: 0, bytes: 0, totalFiles: null, totalBytes: null });
   const startedAt = Date.now();
-  let listing = await listFolder(root, home, leftOut);
+  const listed = listFolder(root, home, leftOut);
+  const guessed = before && Table.like(before);
+  const guess = guessed && crew.run('stat', { root, blobs: '', table: guessed, bytes: 0 }, context);
+  guess?.catch(() => undefined);
+  let listing = await listed;
   context.throwIfCanceled();
-  let table = await statAll(root, listing, crew, context);
+  let table = Table.ofText(Buffer.from(textOfNames(listing.names), 'latin1'));
+  if (guessed && guessed.names.equals(table.names)) {
+    await guess;
+    table = guessed;
+  } else {
+    await guess?.catch(() => undefined);
+    await crew.run('stat', { root, blobs: '', table, bytes: 0 }, context);
+  }
   if (hasHiddenRepository(root, table)) {
     if (leftOut) leftOut.length = 0;
     listing = await listFolder(root, home, leftOut, true);
-    table = await statAll(root, listing, crew, context);
+    table = Table.of(listing.names);
+    await crew.run('stat', { root, blobs: '', table, bytes: 0 }, context);
   }
   const warnings = [...listing.warnings];
   let files = 0;
@@ -64,13 +84,8 @@ export async function surveyFolder(
     const more = special.length > 3 ? ` and ${special.length - 3} more` : '';
     warnings.push(`Sockets, pipes and devices are left out: ${special.slice(0, 3).join(', ')}${more}.`);
   }
-  return { root, table, emptyFolders: listing.emptyFolders, warnings, files, bytes, startedAt };
-}
-
-async function statAll(root: string, listing: Listing, crew: Crew, context: JobContext): Promise<Table> {
-  const table = Table.of(listing.names);
-  await crew.run('stat', { root, blobs: '', table, bytes: 0 }, context);
-  return table;
+  const { emptyFolders, hasAllTracked } = listing;
+  return { root, table, emptyFolders, hasAllTracked, warnings, files, bytes, startedAt };
 }
 
 /** A submodule that the listing took for a file. */

@@ -51,24 +51,35 @@ export class Table {
   }
 
   static of(names: readonly string[]): Table {
-    const text = Buffer.from(names.length > 0 ? `${names.join('\0')}\0` : '', 'latin1');
-    const count = names.length;
-    const table = new Table({
+    return Table.ofText(Buffer.from(textOfNames(names), 'latin1'));
+  }
+
+  /** Of binary names, each with a NUL behind it. */
+  static ofText(text: Buffer): Table {
+    let count = 0;
+    for (let at = text.indexOf(0); at >= 0; at = text.indexOf(0, at + 1)) count++;
+    const names = new SharedArrayBuffer(text.length);
+    text.copy(Buffer.from(names));
+    const offsets = new SharedArrayBuffer(4 * (count + 1));
+    const starts = new Uint32Array(offsets);
+    for (let i = 0, at = 0; i < count; i++) starts[i + 1] = at = text.indexOf(0, at) + 1;
+    return Table.withNames(count, names, offsets);
+  }
+
+  /** Of the same names as another, about which nothing else is known yet. */
+  static like({ memory: { count, names, offsets } }: Table): Table {
+    return Table.withNames(count, names, offsets);
+  }
+
+  private static withNames(count: number, names: SharedArrayBuffer, offsets: SharedArrayBuffer): Table {
+    return new Table({
       count,
-      names: new SharedArrayBuffer(text.length),
-      offsets: new SharedArrayBuffer(4 * (count + 1)),
+      names,
+      offsets,
       stats: new SharedArrayBuffer(8 * fields * count),
       hashes: new SharedArrayBuffer(hashBytes * count),
       states: new SharedArrayBuffer(count),
     });
-    text.copy(table.names);
-    let at = 0;
-    for (let i = 0; i < count; i++) {
-      table.offsets[i] = at;
-      at += names[i]!.length + 1;
-    }
-    table.offsets[count] = at;
-    return table;
   }
 
   name(i: number): string {
@@ -96,4 +107,9 @@ export class Table {
   hash(i: number): string {
     return Buffer.from(this.hashes.buffer, this.hashes.byteOffset + i * hashBytes, hashBytes).toString('hex');
   }
+}
+
+/** Binary names, each with a NUL behind it. */
+export function textOfNames(names: readonly string[]): string {
+  return names.length > 0 ? `${names.join('\0')}\0` : '';
 }

@@ -54,16 +54,21 @@ export function listByWalk(root: string, home: string, leftOut?: LeftOut[]): Lis
     }
   };
   visit('', startOf(root, azure));
-  return { names: names.sort(byBytes), emptyFolders: emptyFolders.sort(byBytes), warnings: [] };
+  return {
+    names: names.sort(byBytes),
+    emptyFolders: emptyFolders.sort(byBytes),
+    warnings: [],
+    hasAllTracked: false,
+  };
 }
 
 function left(name: string, folder: boolean, reason: 'default' | 'home', source: string): LeftOut {
   return { name, folder, reason, source, line: null, pattern: null };
 }
 
-/** A folder's text relative to one above it; empty for that one. */
+/** A path relative to a folder above it; empty for that one. */
 function within(origin: string, absolute: string): string {
-  return textOf(absolute.slice(origin.length + 1));
+  return absolute.slice(origin.length + 1);
 }
 
 /** In a folder its own ignore file counts too; in a repository of its own nothing of what is around it does. */
@@ -94,7 +99,9 @@ function startOf(root: string, azure: boolean): Scope {
     const text = within(top, folder);
     if (levels.verdict(text, true)?.ignored) return own;
     const named = path.posix.relative(root, folder);
-    levels = levels.with(`${text}/`, `${folder}/${gitIgnore}`, path.posix.join(named, gitIgnore));
+    levels = levels
+      .inside(text)
+      .with(`${text}/`, `${folder}/${gitIgnore}`, path.posix.join(named, gitIgnore));
   }
   return { origin: top, levels };
 }

@@ -20,7 +20,7 @@ export function dryRun({ crew }: JobTools): Job<DryRunArgs, void> {
   return async ({ folder, home }, context) => {
     const root = Buffer.from(readableFolder(folder)).toString('latin1');
     const leftOut: LeftOut[] = [];
-    const survey = await surveyFolder(root, resolved(home), crew, context, leftOut);
+    const survey = await surveyFolder(root, resolved(home), crew, context, { leftOut });
     const { table, emptyFolders, files, bytes } = survey;
     leftOut.push(...(await leftOutByGit(survey, resolved(home), leftOut)));
     let text = '';

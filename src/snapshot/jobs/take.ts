@@ -6,10 +6,19 @@ import type { BlobFolder } from '../blob-folder.ts';
 import type { Crew } from '../crew.ts';
 import { readableFolder, resolved } from '../folder.ts';
 import { keepGitChanges } from '../git-changes.ts';
-import { readGitFacts } from '../git-facts.ts';
+import { readDirt, readRepositoryFacts, type RepositoryFacts } from '../git-facts.ts';
 import { sortedEntries } from '../survey-entries.ts';
 import { ManifestEncoder } from '../manifest.ts';
-import { cacheFile, isUnchanged, readStatCache, takeOver, writeStatCache } from '../stat-cache.ts';
+import {
+  cacheFile,
+  type CachedGit,
+  type CachedSnapshot,
+  isRacy,
+  isUnchanged,
+  readStatCache,
+  takeOver,
+  writeStatCache,
+} from '../stat-cache.ts';
 import { Field, type Table } from '../table.ts';
 import { surveyFolder, type Survey } from '../survey.ts';
 import type { Job, JobContext } from './context.ts';
@@ -41,50 +50,98 @@ export interface Taken {
 export function take({ open, crew }: JobTools): Job<TakeArgs, Taken> {
   return async (args, context) => {
     const folder = readableFolder(args.folder);
+    const home = resolved(args.home);
     const blobs = open(args.blobs);
-    const git = readGitFacts(folder);
-    git.catch(() => undefined);
-    const { table, ...snapshot } = await takeFiles(folder, args, blobs, crew, context);
-    const facts = await git;
-    if (!facts) return { ...snapshot, git: null };
-    const { changes, stored } = await keepGitChanges(facts, table, resolved(args.home), blobs, context);
-    snapshot.stored.blobs += stored.blobs;
-    snapshot.stored.bytes += stored.bytes;
-    const { top: _, anywhereDirty: __, ...plain } = facts;
-    return { ...snapshot, git: { ...plain, changes } };
+    const root = Buffer.from(folder).toString('latin1');
+    const facts = readRepositoryFacts(folder);
+    facts.catch(() => undefined);
+    const file = cacheFile(args.cache, root);
+    const cached = readStatCache(file);
+    const generation = blobs.generation();
+    const fresh = cached?.generation === generation;
+    const survey = await surveyFolder(root, home, crew, context, { before: cached?.table });
+    const unchanged = cached !== undefined && fresh && isAsCached(survey, cached, blobs);
+    const taken = unchanged
+      ? { ...cached, stored: { blobs: 0, bytes: 0 } }
+      : await store(survey, cached?.table, fresh, blobs, crew, context);
+    const { id, files, bytes, table } = taken;
+    const { git, cachedGit, stored } = await gitOf(await facts, survey, table, {
+      cached: unchanged ? cached.git : null,
+      home,
+      blobs,
+      context,
+    });
+    if (!unchanged || (cachedGit && !cached.git)) {
+      const { emptyFolders, startedAt } = survey;
+      writeStatCache(file, { id, files, bytes, generation, emptyFolders, git: cachedGit, table }, startedAt);
+    }
+    return {
+      id,
+      files,
+      bytes,
+      git,
+      stored: { blobs: taken.stored.blobs + stored.blobs, bytes: taken.stored.bytes + stored.bytes },
+      warnings: survey.warnings,
+    };
   };
 }
 
-async function takeFiles(
-  folder: string,
-  { cache, home }: TakeArgs,
+interface Stored {
+  id: string;
+  files: number;
+  bytes: number;
+  /** With every file's hash. */
+  table: Table;
+  stored: { blobs: number; bytes: number };
+}
+
+function isAsCached(survey: Survey, cached: CachedSnapshot, blobs: BlobFolder): boolean {
+  const { emptyFolders, table } = survey;
+  const sameFolders =
+    emptyFolders.length === cached.emptyFolders.length &&
+    emptyFolders.every((name, i) => name === cached.emptyFolders[i]);
+  return sameFolders && isUnchanged(table, cached.table) && blobs.has(cached.id);
+}
+
+async function store(
+  survey: Survey,
+  before: Table | undefined,
+  fresh: boolean,
   blobs: BlobFolder,
   crew: Crew,
   context: JobContext,
-): Promise<Omit<Taken, 'git'> & { table: Table }> {
-  const root = Buffer.from(folder).toString('latin1');
-  const survey = await surveyFolder(root, resolved(home), crew, context);
-  const { table, emptyFolders, warnings } = survey;
-  const file = cacheFile(cache, root);
-  const cached = readStatCache(file);
-  const generation = blobs.generation();
-  const fresh = cached?.generation === generation;
-  if (
-    cached &&
-    fresh &&
-    blobs.has(cached.id) &&
-    sameFolders(cached.emptyFolders, emptyFolders) &&
-    isUnchanged(table, cached.table)
-  ) {
-    const { id, files, bytes } = cached;
-    return { id, files, bytes, stored: { blobs: 0, bytes: 0 }, warnings, table: cached.table };
-  }
-  const todo = takeOver(table, cached?.table, fresh ? () => true : (hash) => blobs.has(hash));
+): Promise<Stored> {
+  const { table } = survey;
+  const todo = takeOver(table, before, fresh ? () => true : (hash) => blobs.has(hash));
   const stored = await storeAll(survey, todo, blobs, crew, context);
-  const { id, files, bytes, isNew } = await storeManifest(survey, blobs, context);
+  const { isNew, ...manifest } = await storeManifest(survey, blobs, context);
   if (isNew) stored.blobs++;
-  writeStatCache(file, { id, files, bytes, generation, emptyFolders }, table, survey.startedAt);
-  return { id, files, bytes, stored, warnings, table };
+  return { ...manifest, table, stored };
+}
+
+/** The git facts: what differs is asked again only where commit, index or a file did change. */
+async function gitOf(
+  facts: RepositoryFacts | undefined,
+  { startedAt, hasAllTracked }: Survey,
+  table: Table,
+  options: { cached: CachedGit | null; home: string; blobs: BlobFolder; context: JobContext },
+): Promise<{ git: GitFacts | null; cachedGit: CachedGit | null; stored: Stored['stored'] }> {
+  const { cached, home, blobs, context } = options;
+  const nothing = { blobs: 0, bytes: 0 };
+  if (!facts) return { git: null, cachedGit: null, stored: nothing };
+  const { top: _, index, indexTime, ...plain } = facts;
+  if (cached && cached.commit === facts.commit && cached.index === index) {
+    const { dirty, changes } = cached;
+    return { git: { ...plain, dirty, changes, submodules: [] }, cachedGit: cached, stored: nothing };
+  }
+  const dirt = await readDirt(facts);
+  const { changes, stored } = await keepGitChanges(facts, dirt, table, home, blobs, context);
+  const { dirty, submodules } = dirt;
+  // Only where the folder is the whole repository does its table tell of every change.
+  const whole = hasAllTracked && facts.folder === '' && submodules.length === 0;
+  const settled = whole && !isRacy(indexTime, startedAt);
+  const cachedGit = settled ? { commit: facts.commit, index, dirty, changes } : null;
+  return { git: { ...plain, dirty, changes, submodules }, cachedGit, stored };
 }
 
 async function storeAll(
@@ -147,8 +204,4 @@ async function storeManifest(
     }
     throw error;
   }
-}
-
-function sameFolders(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((name, i) => name === b[i]);
 }
