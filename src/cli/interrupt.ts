@@ -1,7 +1,16 @@
-/** Aborted by Ctrl-C, so that the server stops and takes back what it began; a second one ends at once. */
-export function interrupted(): AbortSignal {
+/**
+ * Does work that Ctrl-C aborts, so that the server stops and takes back what it began. Afterwards Ctrl-C is what it
+ * was before.
+ */
+export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
-  process.once('SIGINT', () => abort.abort());
-  process.once('SIGTERM', () => abort.abort());
-  return abort.signal;
+  const end = () => abort.abort();
+  process.once('SIGINT', end);
+  process.once('SIGTERM', end);
+  try {
+    return await work(abort.signal);
+  } finally {
+    process.off('SIGINT', end);
+    process.off('SIGTERM', end);
+  }
 }

@@ -1,7 +1,7 @@
 import { RunyardError } from '../api/errors.ts';
 import type { SubmitRequest } from '../api/requests.ts';
 import type { Context } from './context.ts';
-import { interrupted } from './interrupt.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { counted, formatBytes } from './output.ts';
 
 const mostFolders = 3;
@@ -12,10 +12,10 @@ const mostFolders = 3;
  */
 export async function lookBefore(context: Context, body: SubmitRequest): Promise<void> {
   const { folder, configurationName, configuration, interpreter, environment } = body;
-  const found = await context.client.call('previewSnapshot', {
-    body: { folder, configurationName, configuration, interpreter, path: environment?.['PATH'] },
-    signal: interrupted(),
-  });
+  const launch = { configurationName, configuration, interpreter, path: environment?.['PATH'] };
+  const found = await untilInterrupted((signal) =>
+    context.client.call('previewSnapshot', { body: { folder, ...launch }, signal }),
+  );
   const refused = found.concerns.find(({ kind }) => kind === 'refused');
   if (refused) {
     const { message, action } = refused;

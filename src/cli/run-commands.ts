@@ -8,7 +8,7 @@ import { isTerminal } from '../api/run-status.ts';
 import type { Context } from './context.ts';
 import { writeFileFrom } from './download.ts';
 import { followLog, waitForEnd } from './follow.ts';
-import { interrupted } from './interrupt.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { formatDuration, formatTime, print, runLine, table } from './output.ts';
 import { lookBefore } from './look-before.ts';
 import { failed, type Register } from './register.ts';
@@ -241,9 +241,8 @@ export function addRunCommands(program: Command, register: Register): void {
     async (context, [id], options: { output?: string }) => {
       const file = path.resolve(options.output ?? `${id}.zip`);
       const params = await context.params({ run: id! });
-      await writeFileFrom(
-        await context.client.stream('downloadRun', { params, signal: interrupted() }),
-        file,
+      await untilInterrupted(async (signal) =>
+        writeFileFrom(await context.client.stream('downloadRun', { params, signal }), file),
       );
       print(context.json, { file }, () => `wrote ${file}`);
     },

@@ -4,7 +4,7 @@ import type { DryRunLine, Snapshot, SnapshotEntry } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { Context } from './context.ts';
 import { writeFileFrom } from './download.ts';
-import { interrupted } from './interrupt.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { counted, formatBytes, formatTime, print, table } from './output.ts';
 import type { Register } from './register.ts';
 
@@ -86,11 +86,12 @@ export function addSnapshotCommands(program: Command, register: Register): void 
       .description('Write a snapshot into a folder')
       .option('--worktree', 'a new git worktree at the recorded commit, with the recorded changes'),
     async (context, [id, folder], options: { worktree?: boolean }) => {
-      const restored = await context.client.call('restoreSnapshot', {
-        params: await context.params({ snapshot: id! }),
-        body: { folder: path.resolve(folder!), as: options.worktree ? 'worktree' : 'folder' },
-        signal: interrupted(),
-      });
+      const params = await context.params({ snapshot: id! });
+      const as = options.worktree ? ('worktree' as const) : ('folder' as const);
+      const body = { folder: path.resolve(folder!), as };
+      const restored = await untilInterrupted((signal) =>
+        context.client.call('restoreSnapshot', { params, body, signal }),
+      );
       print(context.json, restored, () => [
         `wrote ${counted(restored.files, 'file')} (${formatBytes(restored.bytes)}) into ${restored.folder}`,
         ...restored.notes.map((note) => `note: ${note}`),
@@ -108,8 +109,9 @@ export function addSnapshotCommands(program: Command, register: Register): void 
       const params = await context.params({ snapshot: id! });
       const found = await context.client.call('getSnapshot', { params });
       const file = path.resolve(options.output ?? `${found.id.slice(0, 12)}.zip`);
-      const stream = await context.client.stream('downloadSnapshot', { params, signal: interrupted() });
-      await writeFileFrom(stream, file);
+      await untilInterrupted(async (signal) =>
+        writeFileFrom(await context.client.stream('downloadSnapshot', { params, signal }), file),
+      );
       print(context.json, { id: found.id, file }, () => `wrote ${file}`);
     },
   );
@@ -143,11 +145,10 @@ export function addSnapshotCommands(program: Command, register: Register): void 
 async function create(context: Context, [given]: string[], options: { dryRun?: boolean }): Promise<void> {
   const folder = path.resolve(given!);
   if (options.dryRun) return dryRun(context, folder);
-  const taken = await context.client.call('createSnapshot', {
-    params: await context.params(),
-    body: { folder },
-    signal: interrupted(),
-  });
+  const params = await context.params();
+  const taken = await untilInterrupted((signal) =>
+    context.client.call('createSnapshot', { params, body: { folder }, signal }),
+  );
   for (const warning of taken.warnings) process.stderr.write(`warning: ${warning}\n`);
   print(context.json, taken, () => [
     taken.id,
@@ -156,13 +157,15 @@ async function create(context: Context, [given]: string[], options: { dryRun?: b
 }
 
 async function dryRun(context: Context, folder: string): Promise<void> {
-  const stream = await context.client.stream('dryRunSnapshot', { body: { folder }, signal: interrupted() });
   const all: DryRunLine[] = [];
-  for await (const line of linesOf(stream)) {
-    const one = JSON.parse(line) as DryRunLine;
-    if (context.json) all.push(one);
-    else process.stdout.write(`${dryRunText(one)}\n`);
-  }
+  await untilInterrupted(async (signal) => {
+    const stream = await context.client.stream('dryRunSnapshot', { body: { folder }, signal });
+    for await (const line of linesOf(stream)) {
+      const one = JSON.parse(line) as DryRunLine;
+      if (context.json) all.push(one);
+      else process.stdout.write(`${dryRunText(one)}\n`);
+    }
+  });
   if (context.json) print(true, all, () => '');
 }
 
@@ -253,16 +256,12 @@ async function search(
   [id, query]: string[],
   options: { regex?: boolean; caseSensitive?: boolean; limit: number },
 ): Promise<void> {
-  const found = await context.client.call('searchSnapshot', {
-    params: await context.params({ snapshot: id! }),
-    body: {
-      query: query!,
-      regex: options.regex ?? false,
-      caseSensitive: options.caseSensitive ?? false,
-      limit: options.limit,
-    },
-    signal: interrupted(),
-  });
+  const { regex = false, caseSensitive = false, limit } = options;
+  const params = await context.params({ snapshot: id! });
+  const body = { query: query!, regex, caseSensitive, limit };
+  const found = await untilInterrupted((signal) =>
+    context.client.call('searchSnapshot', { params, body, signal }),
+  );
   print(context.json, found, () =>
     found.matches.map((one) => `${printable(one.path)}:${one.line}:${one.column}: ${printable(one.text)}`),
   );
@@ -285,7 +284,9 @@ async function diff(context: Context, [id, other]: string[], options: { folder?:
             ? path.resolve(options.folder)
             : (await context.client.call('getSnapshot', { params })).sourceDirectory,
         };
-  const found = await context.client.call('compareSnapshot', { params, body, signal: interrupted() });
+  const found = await untilInterrupted((signal) =>
+    context.client.call('compareSnapshot', { params, body, signal }),
+  );
   print(context.json, found, () => {
     const lines = found.changes.map((one) => {
       const kind = one.left?.kind ?? one.right!.kind;

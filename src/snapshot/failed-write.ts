@@ -16,6 +16,12 @@ export function failedWrite(error: unknown, where: string): unknown {
       cause: error,
     });
   }
+  if (code === 'ENOTDIR') {
+    return new RunyardError('conflict', `${where} is below something that is no folder.`, {
+      action: 'Choose another folder.',
+      cause: error,
+    });
+  }
   if (code === 'ENAMETOOLONG' || code === 'EINVAL' || code === 'EILSEQ') {
     return new RunyardError('bad_request', `The file system cannot hold a name (${code}, in ${where}).`, {
       action: 'Choose a folder on another file system.',

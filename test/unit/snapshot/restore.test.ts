@@ -128,7 +128,10 @@ test('where it may go: a folder that is not there, or an empty one', async () =>
   await assert.rejects(restored(id, empty), { code: 'conflict', message: /empty is not empty \(it has a\)/ });
   writeFileSync(`${store.base}/file`, 'mine');
   await assert.rejects(restored(id, `${store.base}/file`), { code: 'conflict', message: /is no folder/ });
-  await assert.rejects(restored(id, `${store.base}/file/below`), { message: /file/ });
+  await assert.rejects(restored(id, `${store.base}/file/below`), {
+    code: 'conflict',
+    message: /below something/,
+  });
   assert.equal(readFileSync(`${store.base}/file`, 'utf8'), 'mine');
   assert.equal((await restored(id, `${store.base}/new/and/deep`)).result.files, 1);
   const { result } = await restored(store.manifest([]), `${store.base}/nothing`);
