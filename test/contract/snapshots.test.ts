@@ -16,8 +16,10 @@ import {
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import * as fc from 'fast-check';
 import type { Comparison, NewSnapshot, Snapshot, SnapshotEntry } from '../../src/api/entities.ts';
 import { cli, runCli, TestHome } from '../support/home.ts';
+import { makeTree, treeOf, trees } from '../support/tree.ts';
 
 const home = new TestHome();
 after(() => home.close());
@@ -115,6 +117,27 @@ test('create, list, show, files, search, download, restore, delete', async () =>
   assert.equal((await refused('snapshot', 'show', short)).code, 1);
   const gone = await json<{ kept: number }>('gc');
   assert.equal(gone.kept, 0);
+});
+
+test('whatever a file system holds comes back', async () => {
+  let n = 0;
+  await fc.assert(
+    fc.asyncProperty(trees(), async (leaves) => {
+      const folder = outOf(`tree${n}`);
+      const target = outOf(`tree${n++}-restored`);
+      makeTree(folder, leaves);
+      const { id } = await home.client.call('createSnapshot', { params: params(), body: { folder } });
+      await home.client.call('restoreSnapshot', { params: params(id), body: { folder: target } });
+      assert.deepEqual(treeOf(target), treeOf(folder));
+      const { changes } = await home.client.call('compareSnapshot', {
+        params: params(id),
+        body: { folder: target },
+      });
+      assert.deepEqual(changes, []);
+      await home.client.call('deleteSnapshot', { params: params(id) });
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test('a dry run says why each path is not taken, and stores nothing', async () => {

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -16,8 +15,9 @@ import { after, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { ManifestEntry } from '../../../src/protocol/messages.ts';
 import { restore } from '../../../src/snapshot/jobs/restore.ts';
-import { binaryOf, fsPath, textOf } from '../../../src/snapshot/path-text.ts';
+import { binaryOf } from '../../../src/snapshot/path-text.ts';
 import { likeNames } from '../../../src/snapshot/restore-check.ts';
+import { treeOf, trees } from '../../support/tree.ts';
 import { BlobStore, contextOf } from './blob-store.ts';
 
 const store = new BlobStore();
@@ -29,62 +29,17 @@ async function restored(id: string, folder = `${store.base}/out${count++}`, canc
   return { folder, result: await restore(store)(args, contextOf(cancelAt)) };
 }
 
-/** What is in a folder, as a manifest would have it; content by hash. */
-function found(folder: string, prefix = ''): ManifestEntry[] {
-  const all: ManifestEntry[] = [];
-  const base = Buffer.from(folder).toString('latin1');
-  const names = readdirSync(fsPath(prefix ? `${base}/${prefix}` : base), { encoding: 'latin1' });
-  if (names.length === 0 && prefix) return [{ path: textOf(prefix), dir: true }];
-  for (const name of names) {
-    const relative = prefix ? `${prefix}/${name}` : name;
-    const at = fsPath(`${base}/${relative}`);
-    const stat = lstatSync(at);
-    const path = textOf(relative);
-    if (stat.isDirectory()) all.push(...found(folder, relative));
-    else if (stat.isSymbolicLink()) {
-      all.push({ path, link: textOf(readlinkSync(at, { encoding: 'latin1' })) });
-    } else {
-      const hash = createHash('sha256').update(readFileSync(at)).digest('hex');
-      all.push({ path, mode: (stat.mode & 0o777) as 0o644, size: stat.size, hash });
-    }
-  }
-  return all.sort((a, b) => (binaryOf(a.path) < binaryOf(b.path) ? -1 : 1));
-}
-
 const sort = (entries: ManifestEntry[]) =>
   [...entries].sort((a, b) => (binaryOf(a.path) < binaryOf(b.path) ? -1 : 1));
 
 test('whatever a file system holds comes back', async () => {
-  // Names of bytes; a file, a link or an empty folder where no other is a folder above.
-  const name = fc
-    .uint8Array({ minLength: 1, maxLength: 6 })
-    .map((bytes) => Buffer.from(bytes).toString('latin1').replaceAll(/[/\0]/g, '_'))
-    .filter((one) => one !== '.' && one !== '..' && one !== '.git')
-    .map(textOf);
-  const mode = fc.integer({ min: 0o400, max: 0o777 });
-  const leaf = fc.oneof(
-    fc.record({ kind: fc.constant('file' as const), content: fc.uint8Array({ maxLength: 30 }), mode }),
-    fc.record({ kind: fc.constant('link' as const) }),
-    fc.record({ kind: fc.constant('dir' as const) }),
-  );
-  const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
-  const tree = fc.array(fc.tuple(path, leaf), { minLength: 1, maxLength: 12 }).map((all) => {
-    const entries: ManifestEntry[] = [];
-    for (const [at, one] of all) {
-      const clash = entries.some(
-        (other) => other.path === at || other.path.startsWith(`${at}/`) || at.startsWith(`${other.path}/`),
-      );
-      if (clash) continue;
-      if (one.kind === 'file') entries.push(store.file(at, one.content, one.mode));
-      else if (one.kind === 'dir') entries.push({ path: at, dir: true });
-      else entries.push({ path: at, link: 'somewhere/else\uF7FF' });
-    }
-    return entries;
-  });
   await fc.assert(
-    fc.asyncProperty(tree, async (entries) => {
+    fc.asyncProperty(trees(), async (leaves) => {
+      const entries = leaves.map((leaf) =>
+        'content' in leaf ? store.file(leaf.path, leaf.content, leaf.mode) : leaf,
+      );
       const { folder, result } = await restored(store.manifest(entries));
-      assert.deepEqual(found(folder), sort(entries));
+      assert.deepEqual(treeOf(folder), sort(entries));
       assert.equal(result.files, entries.filter((one) => !('dir' in one)).length);
       rmSync(folder, { recursive: true });
     }),
