@@ -46,8 +46,8 @@ export class ManifestIndex {
     const paths = this.folders.get(path);
     if (!paths) return [];
     if (!this.sorted.has(path)) {
-      const keys = new Map(paths.map((one) => [one, binaryOf(one)]));
-      paths.sort((a, b) => (keys.get(a)! < keys.get(b)! ? -1 : 1));
+      // Only a folder without an entry of its own can be out of place: it came with what is in it.
+      if (!isSorted(paths)) paths.sort((a, b) => (binaryOf(a) < binaryOf(b) ? -1 : 1));
       this.sorted.add(path);
     }
     return paths.map((one) => this.entry(one)!);
@@ -105,6 +105,16 @@ export class ManifestIndexes {
     }
     return index;
   }
+}
+
+function isSorted(paths: readonly string[]): boolean {
+  let last = '';
+  for (const path of paths) {
+    const key = binaryOf(path);
+    if (key < last) return false;
+    last = key;
+  }
+  return true;
 }
 
 function parentOf(path: string): string {

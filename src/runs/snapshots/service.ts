@@ -122,7 +122,9 @@ export class SnapshotService {
   ): Promise<{ matches: SearchMatch[]; more: boolean }> {
     const { id } = this.meant(name);
     const { blobs } = this.options.workspace;
-    return this.options.snapshots.run('search', { blobs: blobs.dir, id, ...wanted }, { signal });
+    return blobs.using(() =>
+      this.options.snapshots.run('search', { blobs: blobs.dir, id, ...wanted }, { signal }),
+    );
   }
 
   /** With another snapshot, or with a folder as it is now. */
@@ -135,7 +137,7 @@ export class SnapshotService {
     const left = this.meant(name).id;
     const right = 'snapshot' in other ? { snapshot: this.meant(other.snapshot).id } : other;
     const args = { blobs: workspace.blobs.dir, cache: path.join(workspace.dir, 'cache'), left, right };
-    return snapshots.compare(args, { signal });
+    return workspace.blobs.using(() => snapshots.compare(args, { signal }));
   }
 
   restore(
@@ -145,11 +147,9 @@ export class SnapshotService {
   ): Promise<Restored> {
     const { id, git, sourceDirectory } = this.get(name);
     const { blobs } = this.options.workspace;
-    return this.options.snapshots.run(
-      'restore',
-      { blobs: blobs.dir, id, git, sourceDirectory, ...to },
-      { signal },
-    );
+    const args = { blobs: blobs.dir, id, git, sourceDirectory, ...to };
+    // What is deleted meanwhile stays until it is written.
+    return blobs.using(() => this.options.snapshots.run('restore', args, { signal }));
   }
 
   /** As a zip; the same bytes every time. */
@@ -173,11 +173,13 @@ export async function zipStream(
   what: { snapshot: { id: string; prefix: string } | null; items: ZipItem[] },
   signal?: AbortSignal,
 ): Promise<Sized> {
-  const { file, size } = await snapshots.run('zip', { blobs: workspace.blobs.dir, ...what }, { signal });
-  const handle = await open(file, 'r');
-  // Open, it lives as long as it is read; killed or not, nothing stays.
-  await rm(file, { force: true });
-  return { size, content: createReadStream('', { fd: handle }) };
+  return workspace.blobs.using(async () => {
+    const { file, size } = await snapshots.run('zip', { blobs: workspace.blobs.dir, ...what }, { signal });
+    const handle = await open(file, 'r');
+    // Open, it lives as long as it is read; killed or not, nothing stays.
+    await rm(file, { force: true });
+    return { size, content: createReadStream('', { fd: handle }) };
+  });
 }
 
 function nothingAt(id: string, file: string): RunyardError {
