@@ -24,12 +24,13 @@ const atTop = new Map([
 /**
  * Why Runyard leaves a path out by itself, or undefined. A line of the ignore file that counts takes it in
  * again (`!outputs/`), as if these were lines before its first. `.git` and Runyard's home are not here: they
- * are never taken.
+ * are never taken. `maybeEnvironment`: false where what is in the folder shows that it is no virtual environment.
  */
 export function defaultExclusion(
   root: string,
   binary: string,
   kind: 'file' | 'folder' | 'link',
+  maybeEnvironment = true,
 ): string | undefined {
   const slash = binary.lastIndexOf('/');
   const name = binary.slice(slash + 1);
@@ -37,7 +38,8 @@ export function defaultExclusion(
   if (always) return always;
   if (kind === 'file') return undefined;
   if (slash < 0 && atTop.has(name)) return atTop.get(name);
-  if (kind === 'folder' && isVirtualEnvironment(`${root}/${binary}`)) return 'a virtual environment';
+  if (kind === 'folder' && maybeEnvironment && isVirtualEnvironment(`${root}/${binary}`))
+    return 'a virtual environment';
   return undefined;
 }
 

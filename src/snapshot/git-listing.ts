@@ -147,7 +147,7 @@ async function withoutDefaults(
   home: string,
   leftOut: LeftOut[] | undefined,
 ): Promise<Listing> {
-  const folders = new Folders(root, home);
+  const folders = new Folders(root, home, names);
   const doubtful = new Map<string, string>();
   let last = '';
   let open = folders.isOpen('');
@@ -164,7 +164,7 @@ async function withoutDefaults(
     const excluded = defaultExclusion(root, name, 'file') ?? linkAtTop(root, name);
     if (excluded) doubtful.set(name, excluded);
   }
-  const empty = await emptyFolders(root, folders, candidates);
+  const empty = await emptyFolders(root, folders);
   for (const [name, what] of folders.doubtful) doubtful.set(name, what);
   const lines = await checkIgnoreEverywhere(root, [...doubtful.keys()]);
   const out = new Set<string>();
@@ -212,12 +212,14 @@ function linkAtTop(root: string, name: string): string | undefined {
  * git knows no empty folders: they are looked for, a level at a time, in folders that git's names do not show. Where
  * a folder's link count says that the names show all of its folders, nothing is read.
  */
-async function emptyFolders(root: string, folders: Folders, names: readonly string[]): Promise<string[]> {
+async function emptyFolders(root: string, folders: Folders): Promise<string[]> {
   let unseen: string[] = [];
-  for (const [folder, known] of foldersOf(names)) {
-    const links = lstat(folder ? `${root}/${folder}` : root)?.nlink ?? 0;
-    const hidden = existsSync(fsPath(folder ? `${root}/${folder}/.git` : `${root}/.git`)) ? 1 : 0;
-    if (links >= 2 && links - 2 === known.size + hidden) continue;
+  for (const [folder, known] of folders.children) {
+    if (!folders.isOpen(folder)) continue;
+    // Only a repository's root has one more: `.git`.
+    const links = folders.links(folder) - 2;
+    if (links === known.size) continue;
+    if (links === known.size + 1 && existsSync(fsPath(`${root}/${folder ? `${folder}/` : ''}.git`))) continue;
     for (const name of foldersIn(root, folder).folders) {
       if (!known.has(name) && folders.isOpen(name)) unseen.push(name);
     }
@@ -236,25 +238,6 @@ async function emptyFolders(root: string, folders: Folders, names: readonly stri
     unseen = next;
   }
   return found.sort(byBytes);
-}
-
-/** Every folder above the names, with the folders in it that they show. */
-function foldersOf(names: readonly string[]): Map<string, Set<string>> {
-  const children = new Map<string, Set<string>>([['', new Set()]]);
-  let last = '';
-  for (const name of names) {
-    const slash = name.lastIndexOf('/');
-    if (slash < 0 || (slash === last.length && name.startsWith(last))) continue;
-    const folder = name.slice(0, slash);
-    last = folder;
-    for (let at = folder; at && !children.has(at); at = parentOf(at)) children.set(at, new Set());
-    for (let at = folder; at; at = parentOf(at)) {
-      const siblings = children.get(parentOf(at))!;
-      if (siblings.has(at)) break;
-      siblings.add(at);
-    }
-  }
-  return children;
 }
 
 function foldersIn(root: string, folder: string): { folders: string[]; empty: boolean } {

@@ -35,6 +35,7 @@ export async function gitBytes(folder: string, args: readonly string[]): Promise
   const parts: Buffer[] = [];
   const git = simpleGit({
     baseDir: folder,
+    completion: { onClose: true, onExit: false },
     // The variables that are left are those that `gitEnvironment` lets through.
     allowEnvironment: [...kept, ...own],
     unsafe: { allowUnsafeConfigPaths: true },
@@ -45,7 +46,11 @@ export async function gitBytes(folder: string, args: readonly string[]): Promise
     },
   })
     .env(gitEnvironment())
-    .outputHandler((_command, stdout) => stdout.on('data', (part: Buffer) => parts.push(part)));
+    .outputHandler((_command, stdout) => {
+      stdout.on('data', (part: Buffer) => parts.push(part));
+      // simple-git waits 50 ms longer for a command that has printed nothing: an empty part is something.
+      stdout.on('end', () => stdout.emit('data', Buffer.alloc(0)));
+    });
   try {
     await git.raw(['--no-optional-locks', ...args]);
   } catch (cause) {

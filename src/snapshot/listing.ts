@@ -27,18 +27,37 @@ export interface Listing {
   hasAllTracked: boolean;
 }
 
-/** Collects a listing's folders: which of them are taken, asked once for each. */
+/** Folders that a virtual environment has, by which it is suspected. */
+const environmentParts = new Set(['bin', 'lib', 'Lib', 'Scripts', 'conda-meta', 'Library']);
+
+/** The folders of a listing: which of them are taken. The file system is asked once for each. */
 export class Folders {
-  private readonly root: string;
-  private readonly home: string;
-  private readonly known = new Map<string, boolean>();
+  /** Every folder above the names, with the folders in it that the names show. */
+  readonly children = new Map<string, Set<string>>([['', new Set()]]);
   /** Folders that a default leaves out unless an ignore file takes them in: path to what it is. */
   readonly doubtful = new Map<string, string>();
+  private readonly root: string;
+  private readonly home: string;
+  private readonly known = new Map<string, { open: boolean; links: number }>();
 
-  /** `home`: Runyard's own folder, resolved; never taken. */
-  constructor(root: string, home: string) {
+  /** `names` are sorted; `home`: Runyard's own folder, resolved; never taken. */
+  constructor(root: string, home: string, names: readonly string[]) {
     this.root = root;
     this.home = Buffer.from(home).toString('latin1');
+    let last = '';
+    for (const name of names) {
+      const slash = name.lastIndexOf('/');
+      if (slash < 0 || (slash === last.length && name.startsWith(last))) continue;
+      last = name.slice(0, slash);
+      for (let at = last; at && !this.children.has(at); at = parentOf(at)) {
+        this.children.set(at, new Set());
+      }
+      for (let at = last; at; at = parentOf(at)) {
+        const siblings = this.children.get(parentOf(at))!;
+        if (siblings.has(at)) break;
+        siblings.add(at);
+      }
+    }
   }
 
   /**
@@ -46,27 +65,41 @@ export class Folders {
    * Runyard's home. Collects in `doubtful` those that a default leaves out.
    */
   isOpen(folder: string): boolean {
-    if (folder === '') return true;
-    let open = this.known.get(folder);
-    if (open === undefined) {
-      open = this.isOpen(parentOf(folder)) && this.look(folder);
-      this.known.set(folder, open);
+    return this.look(folder).open;
+  }
+
+  /** How many links a folder has: 2 and one for each folder in it on most file systems. */
+  links(folder: string): number {
+    return this.look(folder).links;
+  }
+
+  private look(folder: string): { open: boolean; links: number } {
+    let found = this.known.get(folder);
+    if (!found) {
+      found = this.ask(folder);
+      this.known.set(folder, found);
     }
-    return open;
+    return found;
   }
 
-  get all(): Iterable<string> {
-    return this.known.keys();
-  }
-
-  private look(folder: string): boolean {
-    const absolute = `${this.root}/${folder}`;
-    if (folder.endsWith('/.git') || folder === '.git' || absolute === this.home) return false;
-    const found = lstat(absolute);
-    if (!found?.isDirectory()) return false;
-    const excluded = defaultExclusion(this.root, folder, 'folder');
+  private ask(folder: string): { open: boolean; links: number } {
+    const closed = { open: false, links: 0 };
+    if (folder !== '') {
+      if (!this.isOpen(parentOf(folder)) || folder.endsWith('/.git') || folder === '.git') return closed;
+      if (`${this.root}/${folder}` === this.home) return closed;
+    }
+    const stat = lstat(folder ? `${this.root}/${folder}` : this.root);
+    if (!stat?.isDirectory()) return closed;
+    const excluded = folder && defaultExclusion(this.root, folder, 'folder', this.maybeEnvironment(folder));
     if (excluded) this.doubtful.set(folder, excluded);
-    return true;
+    return { open: true, links: stat.nlink };
+  }
+
+  private maybeEnvironment(folder: string): boolean {
+    const children = this.children.get(folder);
+    if (!children) return true;
+    for (const child of children) if (environmentParts.has(child.slice(folder.length + 1))) return true;
+    return false;
   }
 }
 
