@@ -4,7 +4,6 @@ import { RunyardError } from '../../api/errors.ts';
 import { formatBytes } from '../format.ts';
 import { snapshotUri } from './address.ts';
 import type { SnapshotEntries } from './entries.ts';
-import { nameOf } from './file-system.ts';
 import type { RunSnapshot } from './source.ts';
 
 /** A quick pick stays quick up to about this many. */
@@ -23,7 +22,6 @@ export async function findFile(snapshot: RunSnapshot, entries: SnapshotEntries):
   const pick = vscode.window.createQuickPick<FileItem>();
   pick.title = vscode.l10n.t('Find File: {0}', snapshot.title);
   pick.placeholder = vscode.l10n.t('Name or path of a file in the snapshot');
-  pick.matchOnDescription = true;
   pick.busy = true;
   let open = true;
   let drawn = 0;
@@ -80,11 +78,6 @@ async function walk(
 }
 
 function fileItem(entry: SnapshotEntry): FileItem {
-  const folder = entry.path.slice(0, -nameOf(entry).length - 1);
   const size = entry.kind === 'link' ? `→ ${entry.target ?? ''}` : formatBytes(entry.size);
-  return {
-    label: `$(file) ${nameOf(entry)}`,
-    description: [folder, size].filter(Boolean).join(' · '),
-    entry,
-  };
+  return { label: entry.path, description: size, entry };
 }
