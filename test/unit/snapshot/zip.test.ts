@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { zip } from '../../../src/snapshot/jobs/zip.ts';
+import { writeZip } from '../../../src/snapshot/zip.ts';
 import { BlobStore, contextOf } from './blob-store.ts';
 
 /** What Python's zipfile finds: name, mode, SHA-256 of the content. */
@@ -14,7 +15,12 @@ import sys, json, zipfile, hashlib
 z = zipfile.ZipFile(sys.argv[1])
 assert z.testzip() is None
 print(json.dumps([[i.filename, oct(i.external_attr >> 16), hashlib.sha256(z.read(i)).hexdigest()] for i in z.infolist()]))`;
-  return JSON.parse(execFileSync('python3', ['-c', script, file], { encoding: 'utf8' })) as never;
+  return JSON.parse(
+    execFileSync('python3', ['-c', script, file], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    }),
+  ) as never;
 }
 
 const sha = (content: string | Uint8Array) => createHash('sha256').update(content).digest('hex');
@@ -96,6 +102,26 @@ test('the same snapshot gives the same bytes: again, in another zone, in another
     });
     assert.equal(other.status, 0, other.stderr);
     assert.ok(first.equals(readFileSync(other.stdout.trim())));
+  } finally {
+    store.close();
+  }
+});
+
+test('more entries than a zip of the old kind can count', async () => {
+  const store = new BlobStore();
+  try {
+    const file = `${store.base}/many.zip`;
+    const items = Array.from({ length: 66_000 }, (_, i) => ({
+      name: `d${i % 100}/f${i}`,
+      text: i % 1000 ? '' : `${i}`,
+    }));
+    await writeZip(items, createWriteStream(file));
+    const found = contents(file);
+    assert.deepEqual(
+      found.map(([name]) => name),
+      items.map(({ name }) => name),
+    );
+    assert.equal(found[65_000]![2], sha('65000'));
   } finally {
     store.close();
   }
