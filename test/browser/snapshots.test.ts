@@ -48,6 +48,7 @@ function git(...args: string[]): void {
 }
 
 const at = (...parts: string[]) => path.join(session.folder, ...parts);
+const beside = (name: string) => path.join(path.dirname(session.folder), name);
 
 test('the run page says where the code stands in git, and opens the snapshot', async () => {
   const { window } = session;
@@ -163,16 +164,25 @@ test('two runs are compared; all their changes open at once', async () => {
   await window.tab('study 1 ↔ study 2').waitFor();
 });
 
-test('Restore Snapshot... writes a new folder', async () => {
+test('Restore Snapshot... writes a new folder, or a git worktree with the changes', async () => {
   const { window } = session;
-  await window.runCommand('Runyard: Restore Snapshot...');
-  await window.quickInput.pick(/Into a Folder$/);
-  await window.quickInput.waitUntilOpen({ title: /Restore Snapshot: a new folder/ });
-  await window.quickInput.type(at('restored'));
-  await window.quickInput.accept();
-  await window.notification(/restored has \d+ files/).waitFor();
-  assert.equal(await readFile(at('restored/data/raw/values.csv'), 'utf8'), 'x,y\n1,2\n');
-  assert.equal(await readFile(at('restored/model/net.py'), 'utf8'), net);
+  for (const [form, name] of [
+    ['Into a Folder', 'restored'],
+    ['As a Git Worktree', 'worktree'],
+  ] as const) {
+    await window.runCommand('Runyard: Restore Snapshot...');
+    await window.quickInput.pick(new RegExp(`${form}$`));
+    await window.quickInput.waitUntilOpen({ title: /Restore Snapshot: a new folder/ });
+    await window.quickInput.type(beside(name));
+    await window.quickInput.accept();
+    await window.notification(new RegExp(`${name} has \\d+ files`)).waitFor();
+  }
+  assert.equal(await readFile(path.join(beside('restored'), 'data/raw/values.csv'), 'utf8'), 'x,y\n1,2\n');
+  assert.equal(await readFile(path.join(beside('restored'), 'model/net.py'), 'utf8'), net);
+  assert.equal(existsSync(path.join(beside('restored'), '.git')), false);
+  const worktree = beside('worktree');
+  assert.ok(existsSync(path.join(worktree, '.git')));
+  assert.match(await readFile(path.join(worktree, '.runyard/train.runconfig'), 'utf8'), /train\.py/);
 });
 
 test('a large folder: its heaviest folders, and Ignore writes the ignore file', async () => {
@@ -213,6 +223,14 @@ test('files that look like secrets are asked about, the same ones once', async (
   assert.ok(existsSync(at('secret/.env')), 'the file itself stays');
 });
 
+test('Close puts the views away', async () => {
+  const { window } = session;
+  await window.runCommand('Runyard: Close Snapshot');
+  await window.view('Snapshot').waitFor({ state: 'detached' });
+  await window.runCommand('Runyard: Close Comparison');
+  await window.view('Comparison').waitFor({ state: 'detached' });
+});
+
 test('Rerun with Changes... runs the same snapshot with other arguments', async () => {
   const { window } = session;
   await RunPageView.openFromTree(window, 'study 1', 'study 1');
@@ -235,10 +253,22 @@ test('Rerun with Changes... runs the same snapshot with other arguments', async 
   assert.equal(run?.snapshotId, first.runs.find((one) => one.displayName === 'study 1')?.snapshotId);
 });
 
-test('Close puts the views away', async () => {
+test('the context menu of a run opens its snapshot', async () => {
   const { window } = session;
-  await window.runCommand('Runyard: Close Snapshot');
-  await window.view('Snapshot').waitFor({ state: 'detached' });
-  await window.runCommand('Runyard: Close Comparison');
-  await window.view('Comparison').waitFor({ state: 'detached' });
+  await window.contextMenu(window.treeRows('Experiments', 'study 1'), 'Snapshot');
+  await window.page.locator('.monaco-submenu .action-label', { hasText: /^Open Snapshot$/ }).click();
+  await window.view('Snapshot').getByText('study 1').waitFor();
+  await window.treeRows('Snapshot', 'train.py').waitFor();
+});
+
+test('a snapshot as the folder of a window of its own', async () => {
+  const { window } = session;
+  const opened = window.context.waitForEvent('page');
+  await window.runCommand('Runyard: Open Snapshot in New Window');
+  const other = await opened;
+  const row = other.locator('.explorer-folders-view .monaco-list-row', { hasText: 'train.py' });
+  await row.waitFor();
+  await row.dblclick();
+  await other.locator('.view-lines').getByText('rate = 0.1').waitFor();
+  await other.close();
 });

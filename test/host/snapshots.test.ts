@@ -36,7 +36,15 @@ test('changes as a tree: folders first, single folders in one row, names in orde
 });
 
 test('the sides of a change: a file of the snapshot, one of the folder, nothing, the target of a link', () => {
-  const left = { ...ref, runId: 'r', title: 'r 1', createdAt: 0, sourceDirectory: '/p', git: null };
+  const left = {
+    ...ref,
+    contentId: 'c',
+    runId: 'r',
+    title: 'r 1',
+    createdAt: 0,
+    sourceDirectory: '/p',
+    git: null,
+  };
   const sides = { left, right: { folder: '/p' } };
   const sidesOf = (one: Omit<SnapshotChange, 'path'>) => documentsOf(sides, { path: 'a/b', ...one });
   const file = { ...entry, path: 'a/b' };

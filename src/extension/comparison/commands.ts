@@ -90,7 +90,7 @@ async function askForSides(
     .filter((run) => run.snapshotId && run.id !== one.runId)
     .map((run) => {
       const item = runItem(workspace, run);
-      if (run.snapshotId !== one.snapshotId) return item;
+      if (run.snapshotId !== one.contentId) return item;
       return { ...item, description: `${item.description} · ${vscode.l10n.t('same snapshot')}` };
     });
   const picked = await vscode.window.showQuickPick(items, {

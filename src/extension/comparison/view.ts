@@ -79,7 +79,8 @@ export class ComparisonView implements vscode.TreeDataProvider<ChangeNode>, vsco
     if (!shown) return;
     const resources = shown.comparison.changes.slice(0, mostDiffs).map((change) => {
       const [left, right] = documentsOf(shown.sides, change);
-      return [changeUri(change), left, right];
+      // A side that is not there is left out: the editor says added or deleted.
+      return [changeUri(change), change.left ? left : undefined, change.right ? right : undefined];
     });
     await vscode.commands.executeCommand('vscode.changes', titleOf(shown.sides), resources);
   }

@@ -1,11 +1,12 @@
 import * as vscode from 'vscode';
 
-/** Files of snapshots open as `runyard-snapshot:/<workspace>/<snapshot id>/<path>`. */
+/** Files of snapshots open as `runyard-snapshot:/<workspace>/<snapshot>/<path>`. */
 export const snapshotScheme = 'runyard-snapshot';
 
 /** Names one snapshot of this home. */
 export interface SnapshotRef {
   readonly workspace: string;
+  /** Of the snapshot, or of a run that has it. */
   readonly snapshotId: string;
 }
 

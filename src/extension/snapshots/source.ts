@@ -6,8 +6,10 @@ import { runTitle } from '../format.ts';
 import type { RunRef } from '../run-ref.ts';
 import type { SnapshotRef } from './address.ts';
 
-/** A snapshot as a person knows it: by its run. */
+/** A snapshot as a person knows it: by its run, which is what its documents are named by, too. */
 export interface RunSnapshot extends SnapshotRef {
+  /** The same for runs of the same content. */
+  readonly contentId: string;
   readonly runId: string;
   /** The run's title. */
   readonly title: string;
@@ -26,7 +28,8 @@ export async function snapshotOfRun(connection: Connection, ref: RunRef): Promis
   }
   return {
     workspace: ref.workspace,
-    snapshotId: run.snapshotId,
+    snapshotId: run.id,
+    contentId: run.snapshotId,
     runId: run.id,
     title: runTitle(run),
     createdAt: run.createdAt,

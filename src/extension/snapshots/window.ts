@@ -4,9 +4,8 @@ import { parseSnapshotUri, snapshotScheme, snapshotUri } from './address.ts';
 import type { RunSnapshot } from './source.ts';
 
 /** Opens a snapshot as the folder of a window. It is named by its run: that is what the window's title says. */
-export async function openInNewWindow({ workspace, runId }: RunSnapshot): Promise<void> {
-  const uri = snapshotUri({ workspace, snapshotId: runId });
-  await vscode.commands.executeCommand('vscode.openFolder', uri, { forceNewWindow: true });
+export async function openInNewWindow(snapshot: RunSnapshot): Promise<void> {
+  await vscode.commands.executeCommand('vscode.openFolder', snapshotUri(snapshot), { forceNewWindow: true });
 }
 
 /** The run whose snapshot is the folder of this window. */

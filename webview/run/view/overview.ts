@@ -19,7 +19,7 @@ export function overview(run: RunDetail): TemplateResult {
     <div class="main">${metrics(run)}</div>
     <aside aria-label=${t('Facts')}>
       ${pairs(t('Parameters'), sortedEntries(run.parameters))} ${pairs(t('Tags'), sortedEntries(run.tags))}
-      ${timings(run)} ${facts(run)} ${code(run)}
+      ${timings(run)} ${code(run)} ${facts(run)}
     </aside>
   </div>`;
 }
