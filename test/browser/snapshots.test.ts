@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, test, type TestContext } from 'node:test';
 import { RunPageView, Session } from './session.ts';
@@ -30,11 +30,13 @@ before(async () => {
       'study/data/raw/values.csv': 'x,y\n1,2\n',
       'large/train.py': 'print("large")\n',
       ...small,
+      'linked/train.py': 'print("linked")\n',
       'secret/train.py': 'print("secret")\n',
       'secret/.env': 'TOKEN=abc\n',
       'secret/keys/id_rsa': '-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n',
     },
   });
+  await symlink('/etc/hostname', at('linked/outside'));
   git('init', '-b', 'trunk');
   git('add', '-A');
   git('-c', 'user.name=me', '-c', 'user.email=me@example.org', 'commit', '-qm', 'first');
@@ -48,6 +50,12 @@ function git(...args: string[]): void {
 }
 
 const at = (...parts: string[]) => path.join(session.folder, ...parts);
+/** The run's page, and its row in the tree: the side bar has come to rest. */
+async function shown(run: string): Promise<void> {
+  await page.opened(run);
+  await session.window.treeRows('Experiments', run).and(session.window.page.locator('.selected')).waitFor();
+}
+
 const beside = (name: string) => path.join(path.dirname(session.folder), name);
 
 test('the run page says where the code stands in git, and opens the snapshot', async () => {
@@ -127,6 +135,9 @@ test('pictures of a snapshot, a comparison and a diff', async () => {
     const header = window.view(name).locator('.pane-header');
     if ((await header.getAttribute('aria-expanded')) === 'true') await header.click();
   }
+  // Folded, so that all of the snapshot is seen.
+  await window.treeRows('Snapshot', 'model').click();
+  await window.treeRows('Snapshot', 'net.py').waitFor({ state: 'detached' });
   await window.treeRows('Comparison', 'train.py').click();
   await window.page.locator('.monaco-diff-editor .modified').getByText('rate = 0.05').waitFor();
   for (const theme of ['light', 'dark', 'high-contrast'] as const) {
@@ -161,7 +172,7 @@ test('two runs are compared; all their changes open at once', async () => {
   await window.view('Comparison').getByText('study 1 ↔ study 2').waitFor();
   await window.treeRows('Comparison', 'extra.py').waitFor();
   await window.runCommand('Runyard: Open All Changes');
-  await window.tab('study 1 ↔ study 2').waitFor();
+  await window.tab(/study 1 ↔ study 2/).waitFor();
 });
 
 test('Restore Snapshot... writes a new folder, or a git worktree with the changes', async () => {
@@ -174,8 +185,12 @@ test('Restore Snapshot... writes a new folder, or a git worktree with the change
     await window.quickInput.pick(new RegExp(`${form}$`));
     await window.quickInput.waitUntilOpen({ title: /Restore Snapshot: a new folder/ });
     await window.quickInput.type(beside(name));
-    await window.quickInput.accept();
-    await window.notification(new RegExp(`${name} has \\d+ files`)).waitFor();
+    // The dialog looks at the folder meanwhile, and takes no Enter until it has.
+    const told = window.notification(new RegExp(`${name} has \\d+ files`));
+    while (!(await told.isVisible())) {
+      if (await window.quickInput.widget.isVisible()) await window.page.keyboard.press('Enter');
+      await window.page.waitForTimeout(500);
+    }
   }
   assert.equal(await readFile(path.join(beside('restored'), 'data/raw/values.csv'), 'utf8'), 'x,y\n1,2\n');
   assert.equal(await readFile(path.join(beside('restored'), 'model/net.py'), 'utf8'), net);
@@ -195,7 +210,7 @@ test('a large folder: its heaviest folders, and Ignore writes the ignore file', 
   await window.quickInput.widget.getByPlaceholder(/No longer large/).waitFor();
   assert.match(await readFile(at('large/.gitignore'), 'utf8'), /^\/cache\/$/m);
   await window.quickInput.pick(/Submit$/);
-  await page.opened('large 1');
+  await shown('large 1');
   await page.status('Completed').waitFor();
 });
 
@@ -205,9 +220,9 @@ test('files that look like secrets are asked about, the same ones once', async (
   await window.dialog('2 files look like secrets').waitFor();
   await window.dialog('keys/id_rsa').waitFor();
   await window.dialogButton('Submit Anyway');
-  await page.opened('secret 1');
+  await shown('secret 1');
   await session.submitConfiguration('secret', 'train');
-  await page.opened('secret 2');
+  await shown('secret 2');
   await writeFile(at('secret/.env.local'), 'TOKEN=def\n');
   await session.submitConfiguration('secret', 'train');
   await window.dialog('3 files look like secrets').waitFor();
@@ -221,6 +236,16 @@ test('files that look like secrets are asked about, the same ones once', async (
   const { entries } = await client.call('listSnapshotEntries', { params, query: {} });
   assert.ok(!entries.some((entry) => entry.path.startsWith('.env')));
   assert.ok(existsSync(at('secret/.env')), 'the file itself stays');
+});
+
+test('what cannot be taken is named; Ignore leaves it out and goes on', async () => {
+  const { window } = session;
+  await session.submitNew('linked');
+  await window.dialog('"outside" cannot be part of a snapshot').waitFor();
+  await window.dialogButton('Ignore');
+  await shown('linked 1');
+  await page.status('Completed').waitFor();
+  assert.match(await readFile(at('linked/.gitignore'), 'utf8'), /^\/outside$/m);
 });
 
 test('Close puts the views away', async () => {
@@ -256,7 +281,13 @@ test('Rerun with Changes... runs the same snapshot with other arguments', async 
 test('the context menu of a run opens its snapshot', async () => {
   const { window } = session;
   await window.contextMenu(window.treeRows('Experiments', 'study 1'), 'Snapshot');
-  await window.page.locator('.monaco-submenu .action-label', { hasText: /^Open Snapshot$/ }).click();
+  const entry = window.page.locator('.monaco-submenu .action-label', { hasText: /^Open Snapshot$/ });
+  await entry.waitFor();
+  // A menu takes no click right after it has opened.
+  while (await entry.isVisible()) {
+    await entry.click().catch(() => undefined);
+    await window.page.waitForTimeout(300);
+  }
   await window.view('Snapshot').getByText('study 1').waitFor();
   await window.treeRows('Snapshot', 'train.py').waitFor();
 });

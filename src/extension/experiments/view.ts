@@ -92,8 +92,18 @@ export class ExperimentsView implements vscode.Disposable {
     this.tree.redraw();
     this.tree.flush();
     const [before] = this.view.selection;
+    let seen = false;
     for (let attempt = 0; attempt < revealAttempts; attempt++) {
-      await this.view.reveal(node, { select: true, focus: false });
+      // A person who has gone to another view meanwhile is not called back.
+      if (seen && !this.view.visible) return;
+      seen ||= this.view.visible;
+      try {
+        await this.view.reveal(node, { select: true, focus: false });
+      } catch (error) {
+        // It is a courtesy only: the run is there all the same.
+        this.log.error('The run cannot be shown in the tree', error);
+        return;
+      }
       await new Promise((resolve) => setTimeout(resolve, revealPauseMs));
       if (this.view.selection[0] !== before || before === node) return;
     }
