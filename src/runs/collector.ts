@@ -288,7 +288,7 @@ export class Collector {
   }
 
   private async collect(file: FileEntry): Promise<void> {
-    const { run, workspace } = this.options;
+    const { workspace } = this.options;
     if (isLog(file.path)) {
       const position = this.logs.position(file.path);
       const complete = position?.offset === file.size || file.size === 0;

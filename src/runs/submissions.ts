@@ -273,7 +273,7 @@ export class Submissions {
   }
 
   private async handOver(id: string, signal: AbortSignal): Promise<void> {
-    const { workspace, writer, hosts, handedOver, log } = this.options;
+    const { workspace, hosts, handedOver, log } = this.options;
     const row = runRow(workspace.reader, id);
     const pending = await this.pending.get(id);
     if (!pending) {

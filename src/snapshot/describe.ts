@@ -1,5 +1,4 @@
 import type { ManifestEntry } from '../protocol/messages.ts';
-import type { BlobFolder } from './blob-folder.ts';
 import type { Crew } from './crew.ts';
 import { entriesOf } from './survey-entries.ts';
 import { readableFolder, resolved } from './folder.ts';
@@ -28,7 +27,7 @@ export async function describeFolder(
   const cached = readStatCache(cacheFile(cache, root));
   const survey = await surveyFolder(root, resolved(home), crew, context, { before: cached?.table });
   // What is cached was hashed, whether or not its blob is still there.
-  const todo = takeOver(survey.table, cached?.table, () => true);
+  const todo = takeOver(survey.table, cached?.table, undefined);
   let bytes = 0;
   for (const i of todo) bytes += survey.table.stat(i, Field.size);
   await crew.run('hash', { root, blobs: '', table: survey.table, todo, bytes }, context, (files, done) =>

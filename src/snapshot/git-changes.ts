@@ -26,18 +26,18 @@ export interface Kept {
 
 /**
  * Stores how a repository differs from its commit: a patch of the tracked files and the untracked ones. `table`
- * is the folder's, hashed: what is in it is not read again. What cannot be kept is said in `problems`.
+ * is the folder's, hashed: what is in it is not read again. `hasUntracked`: it is worth asking for such files. What
+ * cannot be kept is said in `problems`.
  */
 export async function keepGitChanges(
   facts: RepositoryFacts,
-  dirt: Dirt,
+  { submodules, hasUntracked }: { submodules: Dirt['submodules']; hasUntracked: boolean },
   table: Table,
   home: string,
   blobs: BlobFolder,
   context: JobContext,
 ): Promise<Kept> {
   const stored = { blobs: 0, bytes: 0 };
-  if (!dirt.anywhere) return { changes: null, stored };
   const changes: Changes = { patch: null, untracked: null, problems: [] };
   if (facts.commit === null) {
     changes.problems.push('There is no commit yet: only the snapshot has the files.');
@@ -45,12 +45,14 @@ export async function keepGitChanges(
   }
   try {
     changes.patch = await storePatch(facts.top, blobs, stored);
-    changes.untracked = await storeUntracked(facts, table, home, blobs, stored, changes.problems, context);
+    if (hasUntracked) {
+      changes.untracked = await storeUntracked(facts, table, home, blobs, stored, changes.problems, context);
+    }
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     changes.problems.push(`git could not say what has changed: ${error.message.split('\n')[0]}`);
   }
-  for (const submodule of dirt.submodules) {
+  for (const submodule of submodules) {
     if (submodule.dirty)
       changes.problems.push(`Changes in the submodule ${submodule.path} are in the snapshot only.`);
   }

@@ -12,6 +12,7 @@ export type RepositoryFacts = Omit<GitFacts, 'dirty' | 'changes' | 'submodules'>
   index: string;
   /** When the index was last written, milliseconds. */
   indexTime: number;
+  hasSubmodules: boolean;
 };
 
 /** What differs from the commit. */
@@ -58,6 +59,7 @@ export async function readRepositoryFacts(folder: string): Promise<RepositoryFac
     shallow: shallow === 'true',
     pushed: hasRemote && commit ? remote !== null && (await isPushed(folder, commit)) : null,
     top,
+    hasSubmodules: statSync(path.join(top, '.gitmodules'), { throwIfNoEntry: false }) !== undefined,
     ...indexState(path.join(gitDir, 'index')),
   };
 }
@@ -77,6 +79,25 @@ export async function readDirt(facts: RepositoryFacts): Promise<Dirt> {
     anywhere: changed.length > 0,
     submodules,
   };
+}
+
+/**
+ * The same where every tracked file is among those that were listed: an untracked one, a staged change, or a
+ * difference that the patch shows.
+ */
+export async function readWholeDirt(
+  { top, commit }: RepositoryFacts,
+  hasUntracked: boolean,
+  hasPatch: boolean,
+): Promise<Dirt> {
+  const known = hasUntracked || hasPatch || commit === null;
+  const isStaged = () =>
+    gitBytes(top, ['diff-index', '--cached', '--quiet', 'HEAD']).then(
+      () => false,
+      () => true,
+    );
+  const dirty = known || (await isStaged());
+  return { dirty, anywhere: dirty, submodules: [] };
 }
 
 /** Azure ML v1's seven properties, and whether a remote has the commit. */

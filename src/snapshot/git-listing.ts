@@ -193,6 +193,7 @@ async function withoutDefaults(
     emptyFolders: empty.filter(isIn),
     warnings: [],
     // Nothing was taken away, or all of it was untracked.
+    hasUntracked: names.length > tracked.length,
     hasAllTracked: taken.length === names.length || isPart(tracked, taken),
   };
 }

@@ -15,6 +15,9 @@ const kept = new Set([
 
 const own = ['LC_ALL', 'GIT_TERMINAL_PROMPT'];
 
+/** Programs that git would start; nothing here needs them, and simple-git refuses to run beside them. */
+const programs = new Set(['EDITOR', 'VISUAL', 'PAGER', 'SSH_ASKPASS', 'PREFIX']);
+
 /** A git command that did not end well; `message` is what git said. */
 export class GitError extends Error {}
 
@@ -22,7 +25,8 @@ export class GitError extends Error {}
 export function gitEnvironment(): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (value !== undefined && (!name.startsWith('GIT_') || kept.has(name))) environment[name] = value;
+    const isGits = name.startsWith('GIT_') ? !kept.has(name) : programs.has(name);
+    if (value !== undefined && !isGits) environment[name] = value;
   }
   return { ...environment, LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0' };
 }

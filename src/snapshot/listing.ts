@@ -25,6 +25,8 @@ export interface Listing {
   warnings: string[];
   /** Every file of the index is among the names: what git says of them can be told from them alone. */
   hasAllTracked: boolean;
+  /** The repository's root has something that git does not track and no ignore file leaves out. */
+  hasUntracked: boolean;
 }
 
 /** Folders that a virtual environment has, by which it is suspected. */

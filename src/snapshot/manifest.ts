@@ -172,8 +172,10 @@ class TreeCheck {
       throw damaged(this.id, `"${entry.path}" is not in its place`);
     }
     this.last = bytes;
-    if (!('dir' in entry)) this.leaves.add(entry.path);
-    const folder = entry.path.slice(0, Math.max(0, entry.path.lastIndexOf('/')));
+    // By their bytes: two texts may be one name.
+    const name = bytes.toString('latin1');
+    if (!('dir' in entry)) this.leaves.add(name);
+    const folder = name.slice(0, Math.max(0, name.lastIndexOf('/')));
     if (folder === this.lastFolder) return;
     // Sorted: what is below a leaf comes after it.
     for (let above = folder; above; above = above.slice(0, Math.max(0, above.lastIndexOf('/')))) {

@@ -113,29 +113,34 @@ export function writeStatCache(
 
 /**
  * Takes over the hashes of files that are as they were; gives the indexes of those that have to be read. Links
- * are never among them. `known` says whether a blob that the cache names is there.
+ * are never among them. `known` says whether a blob that the cache names is there;
+ * without it all are.
  */
 export function takeOver(
   table: Table,
   cached: Table | undefined,
-  known: (hash: string) => boolean,
+  known: ((hash: string, size: number) => boolean) | undefined,
 ): Uint32Array {
   const todo: number[] = [];
+  const isLost = (there: number, i: number) =>
+    known !== undefined && !known(cached!.hash(there), table.stat(i, Field.size));
   // The same paths stand at the same places; otherwise both are sorted and are gone through side by side.
   const aligned = cached !== undefined && table.names.equals(cached.names);
+  if (aligned) table.hashes.set(cached.hashes);
   let at = 0;
   for (let i = 0; i < table.count; i++) {
     if (table.states[i] !== State.file) continue;
-    let there = -1;
-    if (aligned) there = i;
-    else if (cached) {
+    let there = aligned ? i : -1;
+    if (cached && !aligned) {
       const name = table.name(i);
       while (at < cached.count && cached.name(at) < name) at++;
       if (at < cached.count && cached.name(at) === name) there = at;
     }
-    if (there >= 0 && isSame(table, i, cached!, there) && known(cached!.hash(there))) {
+    if (there < 0 || !isSame(table, i, cached!, there) || isLost(there, i)) {
+      todo.push(i);
+    } else if (!aligned) {
       table.hashes.set(cached!.hashes.subarray(there * hashBytes, (there + 1) * hashBytes), i * hashBytes);
-    } else todo.push(i);
+    }
   }
   const shared = new Uint32Array(new SharedArrayBuffer(4 * todo.length));
   shared.set(todo);

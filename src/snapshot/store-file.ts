@@ -52,19 +52,15 @@ export function storeFile(
     try {
       const before = fstatSync(fd);
       if (!before.isFile()) return undefined;
-      const first = fill(fd, absolute);
+      const first = fill(fd, absolute, before.size);
       const small = first < partBytes;
       let hash: string;
       if (small) {
         hash = hashOf('sha256', buffer.subarray(0, first), 'hex');
-        if (blobs && !blobs.holds(hash, first)) {
-          temporary = new Temporary(blobs);
-          temporary.write(buffer.subarray(0, first));
-        }
       } else {
         const whole = createHash('sha256');
         temporary = blobs && new Temporary(blobs);
-        for (let length = first; length > 0; length = fill(fd, absolute)) {
+        for (let length = first; length > 0; length = fill(fd, absolute, Infinity)) {
           check();
           const part = buffer.subarray(0, length);
           whole.update(part);
@@ -83,7 +79,10 @@ export function storeFile(
           action: 'Stop what writes it, or leave it out by .amlignore or .gitignore.',
         });
       }
-      return { stat: after, hash, stored: temporary ? temporary.adopt(hash) : false };
+      const stored = small
+        ? blobs !== undefined && storeSmall(buffer.subarray(0, first), hash, blobs)
+        : (temporary?.adopt(hash) ?? false);
+      return { stat: after, hash, stored };
     } finally {
       temporary?.discard();
       closeSync(fd);
@@ -101,14 +100,17 @@ function openFile(absolute: string): number | undefined {
   }
 }
 
-/** Reads until the buffer is full or the file ends; how many bytes there are. */
-function fill(fd: number, absolute: string): number {
+/**
+ * Reads until the buffer is full or the file ends; how many bytes there are. With `expected` of them it is taken
+ * to end: if it does not, its times have changed.
+ */
+function fill(fd: number, absolute: string, expected: number): number {
   let length = 0;
   try {
     while (length < partBytes) {
       const got = readSync(fd, buffer, length, partBytes - length, null);
-      if (got === 0) break;
       length += got;
+      if (got === 0 || length === expected) break;
     }
   } catch (cause) {
     throw unreadable(absolute, cause);
@@ -189,6 +191,12 @@ function guarded<T>(blobs: BlobFolder, work: () => T): T {
       cause,
     });
   }
+}
+
+function storeSmall(bytes: Buffer, hash: string, blobs: BlobFolder): boolean {
+  // Asked first: an unchanged blob costs no attempt to write.
+  if (blobs.holds(hash, bytes.length)) return false;
+  return guarded(blobs, () => blobs.place(hash, bytes));
 }
 
 /** Stores bytes that are at hand; their hash, and whether they were new. */

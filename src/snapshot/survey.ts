@@ -20,6 +20,8 @@ export interface Survey {
   bytes: number;
   /** Every file that git tracks is in the table. */
   hasAllTracked: boolean;
+  /** There are files that git does not track. */
+  hasUntracked: boolean;
   /** Milliseconds since the epoch when the first path was looked at. */
   startedAt: number;
 }
@@ -84,8 +86,8 @@ export async function surveyFolder(
     const more = special.length > 3 ? ` and ${special.length - 3} more` : '';
     warnings.push(`Sockets, pipes and devices are left out: ${special.slice(0, 3).join(', ')}${more}.`);
   }
-  const { emptyFolders, hasAllTracked } = listing;
-  return { root, table, emptyFolders, hasAllTracked, warnings, files, bytes, startedAt };
+  const { emptyFolders, hasAllTracked, hasUntracked } = listing;
+  return { root, table, emptyFolders, hasAllTracked, hasUntracked, warnings, files, bytes, startedAt };
 }
 
 /** A submodule that the listing took for a file. */
@@ -104,7 +106,8 @@ export function linkTarget(root: string, name: string): string | undefined {
   } catch {
     return undefined;
   }
-  if (!leadsOutside(name, target) && isInside(root, `${root}/${name}`)) return target;
+  const folder = `${root}/${name.slice(0, name.lastIndexOf('/') + 1)}`;
+  if (!leadsOutside(name, target) && isInside(root, folder + target)) return target;
   throw new RunyardError(
     'bad_request',
     `The link ${textOf(name)} points outside the folder (to ${textOf(target)}).`,
@@ -118,7 +121,8 @@ function isInside(root: string, absolute: string): boolean {
   try {
     real = realpathSync(fsPath(absolute), 'latin1');
   } catch {
-    return true;
+    // It points to nothing: where that would be is what counts.
+    return isInside(root, absolute.slice(0, absolute.lastIndexOf('/')));
   }
   return real === root || real.startsWith(`${root}/`);
 }

@@ -59,6 +59,7 @@ export function listByWalk(root: string, home: string, leftOut?: LeftOut[]): Lis
     emptyFolders: emptyFolders.sort(byBytes),
     warnings: [],
     hasAllTracked: false,
+    hasUntracked: false,
   };
 }
 

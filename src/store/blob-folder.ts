@@ -1,5 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { blobPath } from './blobs.ts';
@@ -35,6 +45,43 @@ export class BlobFolder {
     return statSync(this.pathOf(hash), { throwIfNoEntry: false })?.size === size;
   }
 
+  place(hash: string, bytes: Uint8Array): boolean {
+    const target = this.pathOf(hash);
+    this.makeFolder(path.dirname(target));
+    let fd: number;
+    try {
+      fd = openSync(target, 'wx', 0o600);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      return this.replace(hash, bytes);
+    }
+    try {
+      writeAll(fd, bytes);
+    } catch (error) {
+      rmSync(target, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    return true;
+  }
+
+  /** Where a blob is already: it stays if it is whole; otherwise its place is taken. */
+  private replace(hash: string, bytes: Uint8Array): boolean {
+    if (this.holds(hash, bytes.length)) return false;
+    const temporary = this.temporary();
+    const fd = openSync(temporary, 'wx', 0o600);
+    try {
+      writeAll(fd, bytes);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    return this.adopt(temporary, hash, bytes.length);
+  }
+
   adopt(temporary: string, hash: string, size: number): boolean {
     if (this.holds(hash, size)) {
       rmSync(temporary);
@@ -55,6 +102,10 @@ export class BlobFolder {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.folders.add(folder);
   }
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
 }
 
 /** How often blobs have been removed from a folder. */

@@ -6,6 +6,7 @@ import { dist, repository } from '../support/home.ts';
 import { benchActivation } from './activation.ts';
 import type { Figure } from './measure.ts';
 import { benchIngest, benchMemory, benchSubmit } from './server.ts';
+import { benchSnapshot } from './snapshot.ts';
 import { benchWindows } from './windows.ts';
 
 // `npm run bench [NAME...]`: measures, prints, and (when everything was measured) writes docs/performance.md.
@@ -14,6 +15,7 @@ const parts: Record<string, () => Promise<Figure[]> | Figure[]> = {
   windows: benchWindows,
   submit: benchSubmit,
   memory: benchMemory,
+  snapshot: benchSnapshot,
   activation: benchActivation,
   size: benchSize,
 };

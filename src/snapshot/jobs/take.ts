@@ -5,9 +5,15 @@ import { RunyardError } from '../../api/errors.ts';
 import type { BlobFolder } from '../blob-folder.ts';
 import type { Crew } from '../crew.ts';
 import { readableFolder, resolved } from '../folder.ts';
-import { keepGitChanges } from '../git-changes.ts';
-import { readDirt, readRepositoryFacts, type RepositoryFacts } from '../git-facts.ts';
-import { sortedEntries } from '../survey-entries.ts';
+import { type Kept, keepGitChanges } from '../git-changes.ts';
+import {
+  type Dirt,
+  readDirt,
+  readRepositoryFacts,
+  readWholeDirt,
+  type RepositoryFacts,
+} from '../git-facts.ts';
+import { encodeEntries } from '../survey-entries.ts';
 import { ManifestEncoder } from '../manifest.ts';
 import {
   cacheFile,
@@ -112,7 +118,7 @@ async function store(
   context: JobContext,
 ): Promise<Stored> {
   const { table } = survey;
-  const todo = takeOver(table, before, fresh ? () => true : (hash) => blobs.has(hash));
+  const todo = takeOver(table, before, fresh ? undefined : (hash, size) => blobs.holds(hash, size));
   const stored = await storeAll(survey, todo, blobs, crew, context);
   const { isNew, ...manifest } = await storeManifest(survey, blobs, context);
   if (isNew) stored.blobs++;
@@ -122,23 +128,33 @@ async function store(
 /** The git facts: what differs is asked again only where commit, index or a file did change. */
 async function gitOf(
   facts: RepositoryFacts | undefined,
-  { startedAt, hasAllTracked }: Survey,
+  { startedAt, hasAllTracked, hasUntracked }: Survey,
   table: Table,
   options: { cached: CachedGit | null; home: string; blobs: BlobFolder; context: JobContext },
 ): Promise<{ git: GitFacts | null; cachedGit: CachedGit | null; stored: Stored['stored'] }> {
   const { cached, home, blobs, context } = options;
   const nothing = { blobs: 0, bytes: 0 };
   if (!facts) return { git: null, cachedGit: null, stored: nothing };
-  const { top: _, index, indexTime, ...plain } = facts;
+  const { top: _, index, indexTime, hasSubmodules: __, ...plain } = facts;
   if (cached && cached.commit === facts.commit && cached.index === index) {
     const { dirty, changes } = cached;
     return { git: { ...plain, dirty, changes, submodules: [] }, cachedGit: cached, stored: nothing };
   }
-  const dirt = await readDirt(facts);
-  const { changes, stored } = await keepGitChanges(facts, dirt, table, home, blobs, context);
-  const { dirty, submodules } = dirt;
+  const keep = (submodules: Dirt['submodules'], untracked: boolean) =>
+    keepGitChanges(facts, { submodules, hasUntracked: untracked }, table, home, blobs, context);
   // Only where the folder is the whole repository does its table tell of every change.
-  const whole = hasAllTracked && facts.folder === '' && submodules.length === 0;
+  const whole = hasAllTracked && facts.folder === '' && !facts.hasSubmodules;
+  let dirt: Dirt;
+  let kept: Kept = { changes: null, stored: nothing };
+  if (whole) {
+    kept = await keep([], hasUntracked);
+    dirt = await readWholeDirt(facts, hasUntracked, !!kept.changes?.patch);
+  } else {
+    dirt = await readDirt(facts);
+    if (dirt.anywhere) kept = await keep(dirt.submodules, true);
+  }
+  const { changes, stored } = kept;
+  const { dirty, submodules } = dirt;
   const settled = whole && !isRacy(indexTime, startedAt);
   const cachedGit = settled ? { commit: facts.commit, index, dirty, changes } : null;
   return { git: { ...plain, dirty, changes, submodules }, cachedGit, stored };
@@ -181,13 +197,13 @@ async function storeManifest(
       for (let at = 0; at < part.length;) at += writeSync(fd, part, at);
     };
     let n = 0;
-    for (const entry of sortedEntries(survey)) {
-      if (entry.size !== null) files++;
-      bytes += entry.size ?? 0;
-      const part = encoder.add(entry.text);
+    encodeEntries(survey, (text, entrySize) => {
+      if (entrySize !== null) files++;
+      bytes += entrySize ?? 0;
+      const part = encoder.add(text);
       if (part) write(part);
       if (++n % 5000 === 0) context.throwIfCanceled();
-    }
+    });
     write(encoder.end());
     closeSync(fd);
     open = false;
