@@ -184,13 +184,12 @@ test('Restore Snapshot... writes a new folder, or a git worktree with the change
     await window.runCommand('Runyard: Restore Snapshot...');
     await window.quickInput.pick(new RegExp(`${form}$`));
     await window.quickInput.waitUntilOpen({ title: /Restore Snapshot: a new folder/ });
+    // The dialog lists the folder that it proposes, then the one that is typed; before that Enter means another.
+    await window.quickInput.row('large').waitFor();
     await window.quickInput.type(beside(name));
-    // The dialog looks at the folder meanwhile, and takes no Enter until it has.
-    const told = window.notification(new RegExp(`${name} has \\d+ files`));
-    while (!(await told.isVisible())) {
-      if (await window.quickInput.widget.isVisible()) await window.page.keyboard.press('Enter');
-      await window.page.waitForTimeout(500);
-    }
+    await window.quickInput.row('project').waitFor();
+    await window.quickInput.accept();
+    await window.notification(new RegExp(`${name} has \\d+ files`)).waitFor();
   }
   assert.equal(await readFile(path.join(beside('restored'), 'data/raw/values.csv'), 'utf8'), 'x,y\n1,2\n');
   assert.equal(await readFile(path.join(beside('restored'), 'model/net.py'), 'utf8'), net);

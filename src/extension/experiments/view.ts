@@ -100,9 +100,8 @@ export class ExperimentsView implements vscode.Disposable {
       try {
         await this.view.reveal(node, { select: true, focus: false });
       } catch (error) {
-        // It is a courtesy only: the run is there all the same.
-        this.log.error('The run cannot be shown in the tree', error);
-        return;
+        // The tree is being drawn anew. To show a run is a courtesy: it is tried again, and not complained of.
+        if (attempt === revealAttempts - 1) this.log.error('The run cannot be shown in the tree', error);
       }
       await new Promise((resolve) => setTimeout(resolve, revealPauseMs));
       if (this.view.selection[0] !== before || before === node) return;
