@@ -25,7 +25,7 @@ export async function describeFolder(
 ): Promise<ManifestEntry[]> {
   const root = Buffer.from(readableFolder(folder)).toString('latin1');
   const cached = readStatCache(cacheFile(cache, root));
-  const survey = await surveyFolder(root, resolved(home), crew, context, { before: cached?.table });
+  const survey = await surveyFolder(root, resolved(home), crew, context, { before: cached });
   // What is cached was hashed, whether or not its blob is still there.
   const todo = takeOver(survey.table, cached?.table, undefined);
   let bytes = 0;

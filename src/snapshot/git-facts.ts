@@ -30,7 +30,7 @@ export interface Dirt {
  */
 export async function readRepositoryFacts(folder: string): Promise<RepositoryFacts | undefined> {
   if (!hasRepository(folder)) return undefined;
-  const [where, uri, branch, commit, remote] = await Promise.all([
+  const [where, uri, head, remote] = await Promise.all([
     gitText(folder, [
       'rev-parse',
       '--is-inside-work-tree',
@@ -42,12 +42,21 @@ export async function readRepositoryFacts(folder: string): Promise<RepositoryFac
       '--show-prefix',
     ]),
     gitText(folder, ['ls-remote', '--get-url']),
-    gitText(folder, ['symbolic-ref', '--short', '-q', 'HEAD']),
-    gitText(folder, ['rev-parse', '--verify', '-q', 'HEAD']),
-    gitText(folder, ['for-each-ref', '--count=1', '--format=%(refname)', 'refs/remotes']),
+    gitText(folder, ['rev-parse', 'HEAD', '--symbolic-full-name', 'HEAD']),
+    gitText(folder, [
+      'for-each-ref',
+      '--count=1',
+      '--format=%(refname)',
+      '--contains',
+      'HEAD',
+      'refs/remotes',
+    ]),
   ]);
   const [inside, shallow, gitDir, commonDir, top, prefix = ''] = where?.split('\n') ?? [];
   if (inside !== 'true' || !top || !gitDir || !commonDir) return undefined;
+  const [commit = null, ref = ''] = head?.split('\n') ?? [];
+  // Before the first commit git says nothing of HEAD but where it points to.
+  const branch = commit ? branchOf(ref) : await gitText(folder, ['symbolic-ref', '--short', '-q', 'HEAD']);
   // Without a remote git answers with the remote's name that it would use.
   const hasRemote = uri !== null && uri !== 'origin';
   return {
@@ -57,7 +66,8 @@ export async function readRepositoryFacts(folder: string): Promise<RepositoryFac
     folder: prefix.replace(/\/$/, ''),
     worktree: path.resolve(gitDir) !== path.resolve(commonDir),
     shallow: shallow === 'true',
-    pushed: hasRemote && commit ? remote !== null && (await isPushed(folder, commit)) : null,
+    // As far as this clone knows.
+    pushed: hasRemote && commit ? remote !== null : null,
     top,
     hasSubmodules: statSync(path.join(top, '.gitmodules'), { throwIfNoEntry: false }) !== undefined,
     ...indexState(path.join(gitDir, 'index')),
@@ -136,10 +146,9 @@ function changedPaths(status: Buffer): string[] {
   return names;
 }
 
-/** Whether a remote-tracking branch has the commit, as far as this clone knows. */
-async function isPushed(folder: string, commit: string): Promise<boolean> {
-  const args = ['for-each-ref', '--count=1', '--format=%(refname)', '--contains', commit, 'refs/remotes'];
-  return (await gitText(folder, args)) !== null;
+/** Null for a detached HEAD. */
+function branchOf(ref: string): string | null {
+  return ref.startsWith('refs/heads/') ? ref.slice('refs/heads/'.length) : null;
 }
 
 function indexState(file: string): { index: string; indexTime: number } {

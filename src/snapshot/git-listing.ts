@@ -1,11 +1,14 @@
+import { hash as hashOf } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { checkIgnore, gitBytes, gitText, GitError, hasRepository } from './git.ts';
 import {
   byBytes,
   Folders,
+  foldersAreSame,
   list,
   type LeftOut,
   type Listing,
+  type ListingOptions,
   lstat,
   merge,
   parentOf,
@@ -21,21 +24,29 @@ const gitlink = Buffer.from('160000 ');
  * What git says is in a folder of a work tree: tracked files, and others that no ignore file leaves out
  * (`git ls-files -co --exclude-standard`), with submodules and nested repositories, without the defaults.
  * `root` is a binary path. Undefined where git is not the one to ask: no work tree, no git, a repository that
- * git refuses, or a folder that is ignored itself. `leftOut` takes what the defaults leave
- * out; `submodules`: look for them even where nothing tells of any.
+ * git refuses, or a folder that is ignored itself.
  */
 export async function listByGit(
   root: string,
   home: string,
-  leftOut?: LeftOut[],
-  submodules = false,
+  { leftOut, submodules = false, before }: ListingOptions = {},
 ): Promise<Listing | { refused: string } | undefined> {
   const folder = Buffer.from(root, 'latin1').toString();
   if (!hasRepository(folder)) return undefined;
   try {
-    const { names, tracked } = await namesIn(root, '', home, submodules);
+    const lists = await listsOf(folder);
+    const hash = hashOf('sha256', Buffer.concat([lists.cached, lists.others]), 'hex');
+    if (before?.lists === hash && foldersAreSame(root, before)) {
+      const { emptyFolders, hasAllTracked, hasUntracked } = before;
+      return { names: [], warnings: [], emptyFolders, hasAllTracked, hasUntracked, key: before, same: true };
+    }
+    const { names, tracked, nested } = await namesIn(root, '', home, submodules, lists);
     if (names.length === 0 && (await isElsewhere(folder))) return undefined;
-    return await withoutDefaults(root, names, tracked, home, leftOut);
+    const { asked, ...listing } = await withoutDefaults(root, names, tracked, home, leftOut);
+    const { emptyFolders, hasAllTracked, hasUntracked } = listing;
+    // A repository within has lists of its own.
+    const key = nested ? null : { lists: hash, ...asked, emptyFolders, hasAllTracked, hasUntracked };
+    return { ...listing, key, same: false };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if ((await gitText(folder, ['rev-parse', '--is-inside-work-tree'])) === 'false') return undefined;
@@ -81,16 +92,35 @@ async function isElsewhere(folder: string): Promise<boolean> {
 interface Names {
   names: string[];
   tracked: string[];
+  /** There are repositories within. */
+  nested: boolean;
 }
 
-/** Names below `root` that git lists in `inside` (a repository of its own where it is not empty). */
-async function namesIn(root: string, inside: string, home: string, always: boolean): Promise<Names> {
-  const folder = Buffer.from(inside ? `${root}/${inside}` : root, 'latin1').toString();
-  const prefix = inside ? `${inside}/` : '';
+/** What git lists, as it prints it. */
+interface Lists {
+  cached: Buffer;
+  others: Buffer;
+}
+
+async function listsOf(folder: string): Promise<Lists> {
   const [cached, others] = await Promise.all([
     gitBytes(folder, ['ls-files', '-z', '-c']),
     gitBytes(folder, ['ls-files', '-z', '-o', '--exclude-standard']),
   ]);
+  return { cached, others };
+}
+
+/** Names below `root` that git lists in `inside` (a repository of its own where it is not empty). */
+async function namesIn(
+  root: string,
+  inside: string,
+  home: string,
+  always: boolean,
+  lists?: Lists,
+): Promise<Names> {
+  const folder = Buffer.from(inside ? `${root}/${inside}` : root, 'latin1').toString();
+  const prefix = inside ? `${inside}/` : '';
+  const { cached, others } = lists ?? (await listsOf(folder));
   let tracked = sorted(namesOf(cached, prefix));
   // An untracked repository ends with a slash; a submodule's folder looks like a file.
   const untracked = namesOf(others, prefix);
@@ -110,7 +140,7 @@ async function namesIn(root: string, inside: string, home: string, always: boole
     if (`${root}/${name}` === Buffer.from(home).toString('latin1')) continue;
     names = merge(names, (await namesIn(root, name, home, always)).names);
   }
-  return { names, tracked };
+  return { names, tracked, nested: nested.length + submodules.length > 0 };
 }
 
 function namesOf(listed: Buffer, prefix: string): string[] {
@@ -146,7 +176,7 @@ async function withoutDefaults(
   tracked: readonly string[],
   home: string,
   leftOut: LeftOut[] | undefined,
-): Promise<Listing> {
+): Promise<Omit<Listing, 'key' | 'same'> & { asked: Folders['asked'] }> {
   const folders = new Folders(root, home, names);
   const doubtful = new Map<string, string>();
   let last = '';
@@ -193,6 +223,7 @@ async function withoutDefaults(
     emptyFolders: empty.filter(isIn),
     warnings: [],
     // Nothing was taken away, or all of it was untracked.
+    asked: folders.asked,
     hasUntracked: names.length > tracked.length,
     hasAllTracked: taken.length === names.length || isPart(tracked, taken),
   };

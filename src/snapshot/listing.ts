@@ -27,6 +27,37 @@ export interface Listing {
   hasAllTracked: boolean;
   /** The repository's root has something that git does not track and no ignore file leaves out. */
   hasUntracked: boolean;
+  /** By what to tell the next time that nothing would come out differently; null where that cannot be told. */
+  key: ListingKey | null;
+  /** It is what the given key stands for: `names` are not put together again. */
+  same: boolean;
+}
+
+/**
+ * A listing is the same as long as git's lists and every folder are: a folder's times change with what is in it.
+ * What ignore files inside the folder say of empty folders and defaults may change without: whoever holds the key
+ * looks at those files, too.
+ */
+export interface ListingKey {
+  /** Hash of git's lists. */
+  lists: string;
+  /** Binary paths with what the file system said of them. */
+  folders: [name: string, stamp: string][];
+  /** When a folder among them changed last, milliseconds. */
+  newest: number;
+  emptyFolders: string[];
+  hasAllTracked: boolean;
+  hasUntracked: boolean;
+}
+
+/** How a listing is made. */
+export interface ListingOptions {
+  /** Takes what is not taken, and why. */
+  leftOut?: LeftOut[] | undefined;
+  /** Look for submodules even where nothing tells of any. */
+  submodules?: boolean;
+  /** Of the last listing. */
+  before?: ListingKey | undefined;
 }
 
 /** Folders that a virtual environment has, by which it is suspected. */
@@ -41,6 +72,8 @@ export class Folders {
   private readonly root: string;
   private readonly home: string;
   private readonly known = new Map<string, { open: boolean; links: number }>();
+  private readonly stamps: [name: string, stamp: string][] = [];
+  private newest = 0;
 
   /** `names` are sorted; `home`: Runyard's own folder, resolved; never taken. */
   constructor(root: string, home: string, names: readonly string[]) {
@@ -75,6 +108,11 @@ export class Folders {
     return this.look(folder).links;
   }
 
+  /** Every folder that was asked about. */
+  get asked(): Pick<ListingKey, 'folders' | 'newest'> {
+    return { folders: this.stamps, newest: this.newest };
+  }
+
   private look(folder: string): { open: boolean; links: number } {
     let found = this.known.get(folder);
     if (!found) {
@@ -91,6 +129,8 @@ export class Folders {
       if (`${this.root}/${folder}` === this.home) return closed;
     }
     const stat = lstat(folder ? `${this.root}/${folder}` : this.root);
+    this.stamps.push([folder, stampOf(stat)]);
+    if (stat) this.newest = Math.max(this.newest, stat.mtimeMs, stat.ctimeMs);
     if (!stat?.isDirectory()) return closed;
     const excluded = folder && defaultExclusion(this.root, folder, 'folder', this.maybeEnvironment(folder));
     if (excluded) this.doubtful.set(folder, excluded);
@@ -103,6 +143,15 @@ export class Folders {
     for (const child of children) if (environmentParts.has(child.slice(folder.length + 1))) return true;
     return false;
   }
+}
+
+function stampOf(stat: Stats | undefined): string {
+  return stat ? `${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.mode}` : '';
+}
+
+/** Whether every folder of a key is as it was. */
+export function foldersAreSame(root: string, { folders }: ListingKey): boolean {
+  return folders.every(([name, stamp]) => stampOf(lstat(name ? `${root}/${name}` : root)) === stamp);
 }
 
 /** The path's folder; empty at the top. */

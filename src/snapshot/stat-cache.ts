@@ -2,6 +2,7 @@ import { hash as hashOf } from 'node:crypto';
 import { mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { GitFacts } from '../api/entities.ts';
+import type { ListingKey } from './listing.ts';
 import { Field, fields, hashBytes, State, Table } from './table.ts';
 
 /** The first bytes of a cache; another number is another form, which is not read. */
@@ -18,6 +19,7 @@ export interface CachedSnapshot {
   emptyFolders: string[];
   /** What git said then; null where it cannot be told from the table alone whether that still holds. */
   git: CachedGit | null;
+  key: ListingKey | null;
   /** The snapshot that the folder was then. */
   id: string;
   files: number;
@@ -83,7 +85,8 @@ export function writeStatCache(
     // No file has this size: the entry matches nothing, and the file is read again.
     if (isRacy(newest, startedAt)) stats[i * fields + Field.size] = -1;
   }
-  const header: Header = { ...snapshot, count: table.count, nameBytes: table.names.length };
+  const key = snapshot.key && !isRacy(snapshot.key.newest, startedAt) ? snapshot.key : null;
+  const header: Header = { ...snapshot, key, count: table.count, nameBytes: table.names.length };
   const text = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(4);
   length.writeUInt32LE(text.length);
@@ -136,7 +139,7 @@ export function takeOver(
       while (at < cached.count && cached.name(at) < name) at++;
       if (at < cached.count && cached.name(at) === name) there = at;
     }
-    if (there < 0 || !isSame(table, i, cached!, there) || isLost(there, i)) {
+    if (there < 0 || !isSameStat(table, i, cached!, there) || isLost(there, i)) {
       todo.push(i);
     } else if (!aligned) {
       table.hashes.set(cached!.hashes.subarray(there * hashBytes, (there + 1) * hashBytes), i * hashBytes);
@@ -156,12 +159,13 @@ export function isRacy(time: number, startedAt: number): boolean {
 export function isUnchanged(table: Table, cached: Table): boolean {
   if (!table.names.equals(cached.names)) return false;
   for (let i = 0; i < table.count; i++) {
-    if (table.states[i] !== cached.states[i] || !isSame(table, i, cached, i)) return false;
+    if (table.states[i] !== cached.states[i] || !isSameStat(table, i, cached, i)) return false;
   }
   return true;
 }
 
-function isSame(a: Table, i: number, b: Table, j: number): boolean {
+/** Whether the file system says the same of a path as it did. */
+export function isSameStat(a: Table, i: number, b: Table, j: number): boolean {
   if (b.states[j] !== a.states[i]) return false;
   for (let field = 0; field < fields; field++) {
     if (a.stats[i * fields + field] !== b.stats[j * fields + field]) return false;

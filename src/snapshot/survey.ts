@@ -3,8 +3,9 @@ import { RunyardError } from '../api/errors.ts';
 import { fsPath, textOf } from './path-text.ts';
 import { leadsOutside } from './manifest.ts';
 import { listFolder } from './list-folder.ts';
-import { lstat, type LeftOut } from './listing.ts';
-import { Field, State, Table, textOfNames } from './table.ts';
+import { lstat, type LeftOut, type ListingKey } from './listing.ts';
+import { isSameStat } from './stat-cache.ts';
+import { Field, State, Table } from './table.ts';
 import type { Crew } from './crew.ts';
 import type { JobContext } from './jobs/context.ts';
 
@@ -22,13 +23,15 @@ export interface Survey {
   hasAllTracked: boolean;
   /** There are files that git does not track. */
   hasUntracked: boolean;
+  /** For the next time. */
+  key: ListingKey | null;
   /** Milliseconds since the epoch when the first path was looked at. */
   startedAt: number;
 }
 
 export interface SurveyOptions {
-  /** The folder's last table: its paths are looked at while git lists; mostly they are the same. */
-  before?: Table | undefined;
+  /** The folder as it was: its paths are looked at while git lists; mostly they are the same. */
+  before?: { table: Table; key: ListingKey | null } | undefined;
   /** Takes what is not taken, and why. */
   leftOut?: LeftOut[] | undefined;
 }
@@ -43,14 +46,18 @@ export async function surveyFolder(
 ): Promise<Survey> {
   context.progress({ stage: 'listing', files: 0, bytes: 0, totalFiles: null, totalBytes: null });
   const startedAt = Date.now();
-  const listed = listFolder(root, home, leftOut);
-  const guessed = before && Table.like(before);
+  const listed = listFolder(root, home, { leftOut, before: before?.key ?? undefined });
+  const guessed = before && Table.like(before.table);
   const guess = guessed && crew.run('stat', { root, blobs: '', table: guessed, bytes: 0 }, context);
   guess?.catch(() => undefined);
   let listing = await listed;
   context.throwIfCanceled();
-  let table = Table.ofText(Buffer.from(textOfNames(listing.names), 'latin1'));
-  if (guessed && guessed.names.equals(table.names)) {
+  if (before && guessed && listing.same) {
+    await guess;
+    if (!ignoreFilesAreSame(guessed, before.table)) listing = await listFolder(root, home, { leftOut });
+  }
+  let table = listing.same ? guessed! : Table.of(listing.names);
+  if (guessed && (listing.same || guessed.names.equals(table.names))) {
     await guess;
     table = guessed;
   } else {
@@ -59,7 +66,7 @@ export async function surveyFolder(
   }
   if (hasHiddenRepository(root, table)) {
     if (leftOut) leftOut.length = 0;
-    listing = await listFolder(root, home, leftOut, true);
+    listing = await listFolder(root, home, { leftOut, submodules: true });
     table = Table.of(listing.names);
     await crew.run('stat', { root, blobs: '', table, bytes: 0 }, context);
   }
@@ -86,8 +93,19 @@ export async function surveyFolder(
     const more = special.length > 3 ? ` and ${special.length - 3} more` : '';
     warnings.push(`Sockets, pipes and devices are left out: ${special.slice(0, 3).join(', ')}${more}.`);
   }
-  const { emptyFolders, hasAllTracked, hasUntracked } = listing;
-  return { root, table, emptyFolders, hasAllTracked, hasUntracked, warnings, files, bytes, startedAt };
+  const { emptyFolders, hasAllTracked, hasUntracked, key } = listing;
+  return { root, table, emptyFolders, hasAllTracked, hasUntracked, key, warnings, files, bytes, startedAt };
+}
+
+/** The ignore files in a table are as they were: two tables of the same names. */
+function ignoreFilesAreSame(now: Table, before: Table): boolean {
+  const mark = Buffer.from('.gitignore\0');
+  for (let at = now.names.indexOf(mark); at >= 0; at = now.names.indexOf(mark, at + 1)) {
+    const start = now.names.lastIndexOf(0, at) + 1;
+    const i = now.find(now.names.toString('latin1', start, at + mark.length - 1));
+    if (i >= 0 && !isSameStat(now, i, before, i)) return false;
+  }
+  return true;
 }
 
 /** A submodule that the listing took for a file. */

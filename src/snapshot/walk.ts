@@ -60,6 +60,8 @@ export function listByWalk(root: string, home: string, leftOut?: LeftOut[]): Lis
     warnings: [],
     hasAllTracked: false,
     hasUntracked: false,
+    key: null,
+    same: false,
   };
 }
 

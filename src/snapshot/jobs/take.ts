@@ -65,7 +65,7 @@ export function take({ open, crew }: JobTools): Job<TakeArgs, Taken> {
     const cached = readStatCache(file);
     const generation = blobs.generation();
     const fresh = cached?.generation === generation;
-    const survey = await surveyFolder(root, home, crew, context, { before: cached?.table });
+    const survey = await surveyFolder(root, home, crew, context, { before: cached });
     const unchanged = cached !== undefined && fresh && isAsCached(survey, cached, blobs);
     const taken = unchanged
       ? { ...cached, stored: { blobs: 0, bytes: 0 } }
@@ -77,9 +77,10 @@ export function take({ open, crew }: JobTools): Job<TakeArgs, Taken> {
       blobs,
       context,
     });
-    if (!unchanged || (cachedGit && !cached.git)) {
-      const { emptyFolders, startedAt } = survey;
-      writeStatCache(file, { id, files, bytes, generation, emptyFolders, git: cachedGit, table }, startedAt);
+    if (!unchanged || (cachedGit && !cached.git) || (survey.key && !cached.key)) {
+      const { emptyFolders, startedAt, key } = survey;
+      const known = { id, files, bytes, generation, emptyFolders, git: cachedGit, key, table };
+      writeStatCache(file, known, startedAt);
     }
     return {
       id,
