@@ -181,6 +181,8 @@ test('Restore Snapshot... writes a new folder, or a git worktree with the change
     ['Into a Folder', 'restored'],
     ['As a Git Worktree', 'worktree'],
   ] as const) {
+    // Three at most are shown at once; a fourth waits.
+    await window.runCommand('Notifications: Clear All Notifications');
     await window.runCommand('Runyard: Restore Snapshot...');
     await window.quickInput.pick(new RegExp(`${form}$`));
     await window.quickInput.waitUntilOpen({ title: /Restore Snapshot: a new folder/ });

@@ -91,7 +91,6 @@ export class ExperimentsView implements vscode.Disposable {
     // that comes into sight with this call draws them after it.
     this.tree.redraw();
     this.tree.flush();
-    const [before] = this.view.selection;
     let seen = false;
     for (let attempt = 0; attempt < revealAttempts; attempt++) {
       // A person who has gone to another view meanwhile is not called back.
@@ -104,7 +103,8 @@ export class ExperimentsView implements vscode.Disposable {
         if (attempt === revealAttempts - 1) this.log.error('The run cannot be shown in the tree', error);
       }
       await new Promise((resolve) => setTimeout(resolve, revealPauseMs));
-      if (this.view.selection[0] !== before || before === node) return;
+      const [selected] = this.view.selection;
+      if (selected?.kind === 'run' && selected.runId === run.id) return;
     }
   }
 
