@@ -1,5 +1,6 @@
 import { hash as hashOf } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { checkIgnore, gitBytes, gitText, GitError, hasRepository } from './git.ts';
 import {
   byBytes,
@@ -13,6 +14,7 @@ import {
   merge,
   parentOf,
   sorted,
+  stampOf,
 } from './listing.ts';
 import { defaultExclusion, mayBeDefault } from './default-exclusions.ts';
 import { fsPath, textOf } from './path-text.ts';
@@ -34,18 +36,19 @@ export async function listByGit(
   const folder = Buffer.from(root, 'latin1').toString();
   if (!hasRepository(folder)) return undefined;
   try {
-    const lists = await listsOf(folder);
-    const hash = hashOf('sha256', Buffer.concat([lists.cached, lists.others]), 'hex');
-    if (before?.lists === hash && foldersAreSame(root, before)) {
+    const index = stampOf(lstat(binaryIndexFile(folder)));
+    const others = await othersIn(folder);
+    const hash = hashOf('sha256', others, 'hex');
+    if (before && before.index === index && before.others === hash && foldersAreSame(root, before)) {
       const { emptyFolders, hasAllTracked, hasUntracked } = before;
       return { names: [], warnings: [], emptyFolders, hasAllTracked, hasUntracked, key: before, same: true };
     }
-    const { names, tracked, nested } = await namesIn(root, '', home, submodules, lists);
+    const { names, tracked, nested } = await namesIn(root, '', home, submodules, others);
     if (names.length === 0 && (await isElsewhere(folder))) return undefined;
     const { asked, ...listing } = await withoutDefaults(root, names, tracked, home, leftOut);
     const { emptyFolders, hasAllTracked, hasUntracked } = listing;
     // A repository within has lists of its own.
-    const key = nested ? null : { lists: hash, ...asked, emptyFolders, hasAllTracked, hasUntracked };
+    const key = nested ? null : { index, others: hash, ...asked, emptyFolders, hasAllTracked, hasUntracked };
     return { ...listing, key, same: false };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
@@ -68,7 +71,7 @@ export async function listUntracked(
   home: string,
 ): Promise<{ names: string[]; repositories: string[] }> {
   const folder = Buffer.from(top, 'latin1').toString();
-  const listed = await gitBytes(folder, ['ls-files', '-z', '-o', '--exclude-standard']);
+  const listed = await othersIn(folder);
   const raw = listed.toString('latin1').split('\0');
   raw.pop();
   const repositories = raw.filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
@@ -96,18 +99,23 @@ interface Names {
   nested: boolean;
 }
 
-/** What git lists, as it prints it. */
-interface Lists {
-  cached: Buffer;
-  others: Buffer;
+/** Files that are not tracked and that no ignore file leaves out, as git prints them. */
+function othersIn(folder: string): Promise<Buffer> {
+  return gitBytes(folder, ['ls-files', '-z', '-o', '--exclude-standard']);
 }
 
-async function listsOf(folder: string): Promise<Lists> {
-  const [cached, others] = await Promise.all([
-    gitBytes(folder, ['ls-files', '-z', '-c']),
-    gitBytes(folder, ['ls-files', '-z', '-o', '--exclude-standard']),
-  ]);
-  return { cached, others };
+/** Where a work tree's index is: found without git, for a process costs more. */
+function binaryIndexFile(folder: string): string {
+  for (let dir = folder; ; dir = path.dirname(dir)) {
+    const git = path.join(dir, '.git');
+    const found = statSync(git, { throwIfNoEntry: false });
+    if (found?.isDirectory()) return Buffer.from(path.join(git, 'index')).toString('latin1');
+    if (found?.isFile()) {
+      const target = /^gitdir: (.*)$/m.exec(readFileSync(git, 'utf8'))?.[1] ?? '';
+      return Buffer.from(path.resolve(dir, target, 'index')).toString('latin1');
+    }
+    if (path.dirname(dir) === dir) return '/';
+  }
 }
 
 /** Names below `root` that git lists in `inside` (a repository of its own where it is not empty). */
@@ -116,11 +124,14 @@ async function namesIn(
   inside: string,
   home: string,
   always: boolean,
-  lists?: Lists,
+  listed?: Buffer,
 ): Promise<Names> {
   const folder = Buffer.from(inside ? `${root}/${inside}` : root, 'latin1').toString();
   const prefix = inside ? `${inside}/` : '';
-  const { cached, others } = lists ?? (await listsOf(folder));
+  const [cached, others] = await Promise.all([
+    gitBytes(folder, ['ls-files', '-z', '-c']),
+    listed ?? othersIn(folder),
+  ]);
   let tracked = sorted(namesOf(cached, prefix));
   // An untracked repository ends with a slash; a submodule's folder looks like a file.
   const untracked = namesOf(others, prefix);

@@ -39,8 +39,10 @@ export interface Listing {
  * looks at those files, too.
  */
 export interface ListingKey {
-  /** Hash of git's lists. */
-  lists: string;
+  /** git's index, which says what is tracked. */
+  index: string;
+  /** Hash of what git lists beside that. */
+  others: string;
   /** Binary paths with what the file system said of them. */
   folders: [name: string, stamp: string][];
   /** When a folder among them changed last, milliseconds. */
@@ -145,8 +147,9 @@ export class Folders {
   }
 }
 
-function stampOf(stat: Stats | undefined): string {
-  return stat ? `${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.mode}` : '';
+/** Tells one state of a file or folder from another. */
+export function stampOf(stat: Stats | undefined): string {
+  return stat ? `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.mode}` : '';
 }
 
 /** Whether every folder of a key is as it was. */
