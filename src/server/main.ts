@@ -9,8 +9,9 @@ import { backUpBeforeMigration } from './backup.ts';
 import { ServerLock } from './lock.ts';
 import { RunyardServer } from './server.ts';
 
-// The editor starts this with its own Node; what made it a Node must not reach the children.
+// The editor starts this with its own Node; what made it a Node, and what keeps it small, must not reach the children.
 delete process.env['ELECTRON_RUN_AS_NODE'];
+delete process.env['MALLOC_ARENA_MAX'];
 
 const idleMinutes = 10;
 const lockTimeoutMs = 30_000;
