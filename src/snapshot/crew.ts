@@ -3,6 +3,7 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import { RunyardError, type ErrorBody } from '../api/errors.ts';
 import type { BlobFolder } from './blob-folder.ts';
 import { canceled, type JobContext } from './jobs/context.ts';
+import { giveBackMemory } from './memory.ts';
 import { statEntry, keepStat } from './stat-entry.ts';
 import { storeFile } from './store-file.ts';
 import { Field, hashBytes, State, Table, type TableMemory } from './table.ts';
@@ -141,19 +142,23 @@ export class Crew {
 
 /** A helper's life: orders, one after the other. */
 export function runCrewMember(port: MessagePort, open: (dir: string) => BlobFolder): void {
-  port.on('message', (order: CrewOrder) => {
-    const work = new CrewWork(order, open);
-    work
-      .go(async () => {})
-      .then(
-        () => port.postMessage({ done: true } satisfies Reply),
-        (error: Error) => {
-          work.stop();
-          const known = error instanceof RunyardError ? error : new RunyardError('internal', error.message);
-          port.postMessage({ error: known.toBody() } satisfies Reply);
-        },
-      );
+  port.on('message', async (order: CrewOrder) => {
+    port.postMessage(await replyTo(order, open));
+    giveBackMemory();
   });
+}
+
+async function replyTo(order: CrewOrder, open: (dir: string) => BlobFolder): Promise<Reply> {
+  const work = new CrewWork(order, open);
+  try {
+    await work.go(async () => {});
+    return { done: true };
+  } catch (error) {
+    work.stop();
+    const known =
+      error instanceof RunyardError ? error : new RunyardError('internal', (error as Error).message);
+    return { error: known.toBody() };
+  }
 }
 
 /** One thread's part of an order: takes some paths at a time until there are none. */

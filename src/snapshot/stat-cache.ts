@@ -1,5 +1,5 @@
 import { hash as hashOf } from 'node:crypto';
-import { mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { mkdirSync, closeSync, fstatSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { GitFacts } from '../api/entities.ts';
 import type { ListingKey } from './listing.ts';
@@ -46,27 +46,41 @@ export function cacheFile(cache: string, root: string): string {
 
 /** Undefined when there is none that can be used. */
 export function readStatCache(file: string): CachedSnapshot | undefined {
+  let fd: number | undefined;
   try {
-    const bytes = readFileSync(file);
-    if (!bytes.subarray(0, 8).equals(magic)) return undefined;
-    const headerBytes = bytes.readUInt32LE(8);
-    const header = JSON.parse(bytes.toString('utf8', 12, 12 + headerBytes)) as Header;
+    fd = openSync(file, 'r');
+    const start = Buffer.alloc(12);
+    readWhole(fd, start);
+    if (!start.subarray(0, 8).equals(magic)) return undefined;
+    const text = Buffer.alloc(start.readUInt32LE(8));
+    readWhole(fd, text);
+    const header = JSON.parse(text.toString()) as Header;
     const { count, nameBytes } = header;
-    const statBytes = 8 * fields * count;
-    if (bytes.length !== 12 + headerBytes + statBytes + (hashBytes + 1) * count + nameBytes) return undefined;
-    let at = 12 + headerBytes;
-    const take = (length: number) => bytes.subarray(at, (at += length));
-    const stats = take(statBytes);
-    const hashes = take(hashBytes * count);
-    const states = take(count);
-    const table = Table.ofText(take(nameBytes));
+    const expected = start.length + text.length + (8 * fields + hashBytes + 1) * count + nameBytes;
+    if (fstatSync(fd).size !== expected) return undefined;
+    // Straight into the memory of the table: a large cache is not there twice.
+    const names = Buffer.from(new SharedArrayBuffer(nameBytes));
+    readWhole(fd, names, expected - nameBytes);
+    const table = Table.ofText(names);
     if (table.count !== count) return undefined;
-    Buffer.from(table.memory.stats).set(stats);
-    table.hashes.set(hashes);
-    table.states.set(states);
+    readWhole(fd, Buffer.from(table.memory.stats));
+    readWhole(fd, table.hashes);
+    readWhole(fd, table.states);
     return { ...header, table };
   } catch {
     return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Fills `into`; from `position` on, or where the last one ended. */
+function readWhole(fd: number, into: Uint8Array, position?: number): void {
+  for (let at = 0; at < into.length;) {
+    const from = position === undefined ? null : position + at;
+    const got = readSync(fd, into, at, into.length - at, from);
+    if (got === 0) throw new Error('the cache ends too early');
+    at += got;
   }
 }
 

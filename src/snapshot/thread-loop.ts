@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import { RunyardError, type ErrorBody } from '../api/errors.ts';
+import { giveBackMemory } from './memory.ts';
 import { canceled, type Job, type JobContext, type Progress } from './jobs/context.ts';
 
 export interface JobMessage {
@@ -53,6 +54,7 @@ export function runJobs(port: MessagePort, jobs: Record<string, Job<never, unkno
   };
   let last: Promise<void> = Promise.resolve();
   port.on('message', (message: JobMessage) => {
-    last = last.then(() => handle(message));
+    // A job leaves tables of many megabytes: they go now, not when the thread happens to need room.
+    last = last.then(() => handle(message)).then(giveBackMemory);
   });
 }
