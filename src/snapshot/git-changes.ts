@@ -26,12 +26,17 @@ export interface Kept {
 
 /**
  * Stores how a repository differs from its commit: a patch of the tracked files and the untracked ones. `table`
- * is the folder's, hashed: what is in it is not read again. `hasUntracked`: it is worth asking for such files. What
- * cannot be kept is said in `problems`.
+ * is the folder's, hashed: what is in it is not read again. `hasUntracked`: it is worth asking for such files.
+ * `leftOut`: the folder leaves out what git would not; none of that is kept by way of a patch either. What cannot
+ * be kept is said in `problems`.
  */
 export async function keepGitChanges(
   facts: RepositoryFacts,
-  { submodules, hasUntracked }: { submodules: Dirt['submodules']; hasUntracked: boolean },
+  {
+    submodules,
+    hasUntracked,
+    leftOut,
+  }: { submodules: Dirt['submodules']; hasUntracked: boolean; leftOut: boolean },
   table: Table,
   home: string,
   blobs: BlobFolder,
@@ -44,7 +49,13 @@ export async function keepGitChanges(
     return { changes, stored };
   }
   try {
-    changes.patch = await storePatch(facts.top, blobs, stored);
+    const left = leftOut ? await changesLeftOut(facts, table) : [];
+    if (left.length > 0) {
+      const more = left.length > 3 ? ` and ${left.length - 3} more` : '';
+      const some = left.slice(0, 3).map(textOf).join(', ');
+      changes.problems.push(`Changes of files that .amlignore leaves out are not kept: ${some}${more}.`);
+    }
+    changes.patch = await storePatch(facts.top, left, blobs, stored);
     if (hasUntracked) {
       changes.untracked = await storeUntracked(facts, table, home, blobs, stored, changes.problems, context);
     }
@@ -60,25 +71,56 @@ export async function keepGitChanges(
   return { changes: nothing ? null : changes, stored };
 }
 
+/** Changed files (binary, relative to the root) of the folder that the person has left out of its snapshots. */
+async function changesLeftOut({ top, folder }: RepositoryFacts, table: Table): Promise<string[]> {
+  const base = Buffer.from(top).toString('latin1');
+  const prefix = folder ? `${Buffer.from(folder).toString('latin1')}/` : '';
+  const changed = await gitBytes(top, [...diff, '--name-only', '-z', 'HEAD']);
+  const names = changed.toString('latin1').split('\0').filter(Boolean);
+  return names.filter((name) => {
+    const isKnown = !name.startsWith(prefix) || table.find(name.slice(prefix.length)) >= 0;
+    // Of one that is gone the patch has no more than the commit.
+    return !isKnown && lstat(`${base}/${name}`) !== undefined;
+  });
+}
+
+/** Not this path: bytes that no argument can hold stand as "any". */
+function without(binary: string): string {
+  const pattern = binary.replace(/[\\*?[\]]/g, '\\$&').replace(/[\x80-\xFF]/g, '?');
+  return `:(exclude,top,glob)${pattern}`;
+}
+
+const diff = [
+  'diff',
+  '--no-ext-diff',
+  '--no-textconv',
+  '--no-renames',
+  '--no-relative',
+  '--ignore-submodules=all',
+  // No file of the person's that orders the patch (`diff.orderFile`).
+  '-O/dev/null',
+];
+
 /** Staged and unstaged changes, binary ones too, whatever the person's settings for diffs are. */
-async function storePatch(top: string, blobs: BlobFolder, stored: Kept['stored']): Promise<Changes['patch']> {
+async function storePatch(
+  top: string,
+  leftOut: readonly string[],
+  blobs: BlobFolder,
+  stored: Kept['stored'],
+): Promise<Changes['patch']> {
   const temporary = blobs.temporary();
   try {
     await gitBytes(top, [
-      'diff',
+      ...diff,
       '--binary',
       '--full-index',
       '--no-color',
-      '--no-ext-diff',
-      '--no-textconv',
-      '--no-renames',
-      '--no-relative',
-      '--ignore-submodules=all',
       '--unified=3',
       '--src-prefix=a/',
       '--dst-prefix=b/',
       `--output=${temporary}`,
       'HEAD',
+      ...(leftOut.length > 0 ? ['--', ':/', ...leftOut.map(without)] : []),
     ]);
     const { size } = statSync(temporary);
     if (size === 0) return null;
@@ -128,6 +170,8 @@ async function storeUntracked(
       entries.push({ path: textOf(name), mode, size: table.stat(at, Field.size), hash: table.hash(at) });
       continue;
     }
+    // Whoever leaves a file out by .amlignore does not want it kept here either.
+    if (inFolder && at < 0) continue;
     const found = lstat(`${top}/${name}`);
     if (found?.isSymbolicLink()) {
       const link = readlinkSync(fsPath(`${top}/${name}`), 'latin1');

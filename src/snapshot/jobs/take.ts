@@ -13,6 +13,7 @@ import {
   readWholeDirt,
   type RepositoryFacts,
 } from '../git-facts.ts';
+import { amlIgnore, ignoreFileText } from '../ignore-levels.ts';
 import { encodeEntries } from '../survey-entries.ts';
 import { ManifestEncoder } from '../manifest.ts';
 import {
@@ -129,12 +130,13 @@ async function store(
 /** The git facts: what differs is asked again only where commit, index or a file did change. */
 async function gitOf(
   facts: RepositoryFacts | undefined,
-  { startedAt, hasAllTracked, hasUntracked }: Survey,
+  { root, startedAt, hasAllTracked, hasUntracked }: Survey,
   table: Table,
   options: { cached: CachedGit | null; home: string; blobs: BlobFolder; context: JobContext },
 ): Promise<{ git: GitFacts | null; cachedGit: CachedGit | null; stored: Stored['stored'] }> {
   const { cached, home, blobs, context } = options;
   const nothing = { blobs: 0, bytes: 0 };
+  const leftOut = ignoreFileText(`${root}/${amlIgnore}`) !== undefined;
   if (!facts) return { git: null, cachedGit: null, stored: nothing };
   const { top: _, index, indexTime, hasSubmodules: __, ...plain } = facts;
   if (cached && cached.commit === facts.commit && cached.index === index) {
@@ -142,7 +144,7 @@ async function gitOf(
     return { git: { ...plain, dirty, changes, submodules: [] }, cachedGit: cached, stored: nothing };
   }
   const keep = (submodules: Dirt['submodules'], untracked: boolean) =>
-    keepGitChanges(facts, { submodules, hasUntracked: untracked }, table, home, blobs, context);
+    keepGitChanges(facts, { submodules, hasUntracked: untracked, leftOut }, table, home, blobs, context);
   // Only where the folder is the whole repository does its table tell of every change.
   const whole = hasAllTracked && facts.folder === '' && !facts.hasSubmodules;
   let dirt: Dirt;
