@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { GitFacts } from '../api/entities.ts';
-import { gitBytes, gitText, hasRepository } from './git.ts';
+import { gitBytes, GitError, gitText, hasRepository } from './git.ts';
 import { gitlinks } from './git-listing.ts';
 
 /** What git says of a folder without looking at the files. */
@@ -31,16 +31,7 @@ export interface Dirt {
 export async function readRepositoryFacts(folder: string): Promise<RepositoryFacts | undefined> {
   if (!hasRepository(folder)) return undefined;
   const [where, uri, head, remote] = await Promise.all([
-    gitText(folder, [
-      'rev-parse',
-      '--is-inside-work-tree',
-      '--is-shallow-repository',
-      '--absolute-git-dir',
-      '--path-format=absolute',
-      '--git-common-dir',
-      '--show-toplevel',
-      '--show-prefix',
-    ]),
+    placeOf(folder),
     gitText(folder, ['ls-remote', '--get-url']),
     gitText(folder, ['rev-parse', 'HEAD', '--symbolic-full-name', 'HEAD']),
     gitText(folder, [
@@ -52,8 +43,8 @@ export async function readRepositoryFacts(folder: string): Promise<RepositoryFac
       'refs/remotes',
     ]),
   ]);
-  const [inside, shallow, gitDir, commonDir, top, prefix = ''] = where?.split('\n') ?? [];
-  if (inside !== 'true' || !top || !gitDir || !commonDir) return undefined;
+  if (!where) return undefined;
+  const { shallow, top, gitDir, commonDir } = where;
   const [commit = null, ref = ''] = head?.split('\n') ?? [];
   // Before the first commit git says nothing of HEAD but where it points to.
   const branch = commit ? branchOf(ref) : await gitText(folder, ['symbolic-ref', '--short', '-q', 'HEAD']);
@@ -63,14 +54,40 @@ export async function readRepositoryFacts(folder: string): Promise<RepositoryFac
     repositoryUri: hasRemote ? withoutCredentials(uri) : null,
     branch,
     commit,
-    folder: prefix.replace(/\/$/, ''),
+    folder: path.relative(top, folder),
     worktree: path.resolve(gitDir) !== path.resolve(commonDir),
-    shallow: shallow === 'true',
+    shallow,
     // As far as this clone knows.
     pushed: hasRemote && commit ? remote !== null : null,
     top,
     hasSubmodules: statSync(path.join(top, '.gitmodules'), { throwIfNoEntry: false }) !== undefined,
     ...indexState(path.join(gitDir, 'index')),
+  };
+}
+
+/** Where a folder's repository is; undefined outside of a work tree. */
+async function placeOf(
+  folder: string,
+): Promise<{ shallow: boolean; top: string; gitDir: string; commonDir: string } | undefined> {
+  const args = ['--is-inside-work-tree', '--is-shallow-repository', '--show-cdup', '--absolute-git-dir'];
+  const said = await gitBytes(folder, [
+    'rev-parse',
+    ...args,
+    '--path-format=absolute',
+    '--git-common-dir',
+  ]).catch((error: unknown) => {
+    if (error instanceof GitError) return Buffer.alloc(0);
+    throw error;
+  });
+  const [inside, shallow, up = '', ...rest] = said.toString().replace(/\n$/, '').split('\n');
+  if (inside !== 'true' || rest.length < 2) return undefined;
+  // A path may have line breaks; both have as many, for one is the other or is inside it.
+  const half = rest.length / 2;
+  return {
+    shallow: shallow === 'true',
+    top: path.resolve(folder, up),
+    gitDir: rest.slice(0, half).join('\n'),
+    commonDir: rest.slice(half).join('\n'),
   };
 }
 

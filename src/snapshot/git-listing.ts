@@ -82,10 +82,10 @@ export async function listUntracked(
 
 /** A folder that its repository ignores is still what the person chose; git lists nothing of it. */
 async function isElsewhere(folder: string): Promise<boolean> {
-  const prefix = await gitText(folder, ['rev-parse', '--show-prefix']);
-  const top = prefix && (await gitText(folder, ['rev-parse', '--show-toplevel']));
-  if (!prefix || !top) return false;
-  const parts = Buffer.from(prefix.replace(/\/$/, '')).toString('latin1').split('/');
+  const up = await gitText(folder, ['rev-parse', '--show-cdup']);
+  if (!up) return false;
+  const top = path.resolve(folder, up);
+  const parts = Buffer.from(path.relative(top, folder)).toString('latin1').split('/');
   const above = parts.map((_, i) => parts.slice(0, i + 1).join('/'));
   const matches = await checkIgnore(top, above);
   return [...matches.values()].some(({ pattern }) => !pattern.startsWith('!'));
