@@ -1,7 +1,10 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { clearInterval, setInterval } from 'node:timers';
 import { simpleGit } from 'simple-git';
+import { findPipe } from './git-pipes.ts';
 
 /** Variables by which a caller of ours (a git hook, a test) would point git at another repository. */
 const kept = new Set([
@@ -31,14 +34,77 @@ export function gitEnvironment(): Record<string, string> {
   return { ...environment, LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0' };
 }
 
+/** How often a command under way looks whether it is to end. */
+const pollMs = 100;
+/** A command that takes this long may be waiting for a pipe. */
+const pipeMs = 2000;
+
+const cancellation = new AsyncLocalStorage<() => void>();
+
+/** Does work whose git commands end when `check` throws; they throw what it throws. */
+export function withCancellation<T>(check: () => void, work: () => T): T {
+  return cancellation.run(check, work);
+}
+
+/**
+ * Watches over a command in a folder, which may never end: it ends when the work it belongs to is canceled, and
+ * when git waits for a pipe with an ignore file's name. `why` is what to throw then.
+ */
+class Watch {
+  readonly abort = new AbortController();
+  why: Error | undefined;
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(folder: string) {
+    const check = cancellation.getStore();
+    const startedAt = Date.now();
+    let looked = false;
+    this.timer = setInterval(() => {
+      try {
+        check?.();
+      } catch (error) {
+        return this.stop(error as Error);
+      }
+      if (looked || Date.now() - startedAt < pipeMs) return;
+      looked = true;
+      const pipe = findPipe(folder);
+      if (pipe !== undefined) this.stop(new GitError(`${pipe} is a pipe, which git would wait for`));
+    }, pollMs);
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
+
+  private stop(why: Error): void {
+    this.why ??= why;
+    this.abort.abort();
+  }
+}
+
 /**
  * What a git command in a folder prints, as bytes: names are no text. Never takes a lock of the index. Throws
- * GitError when git says no (or is not there).
+ * GitError when git says no (or is not there), and what `withCancellation` says.
  */
 export async function gitBytes(folder: string, args: readonly string[]): Promise<Buffer> {
   const parts: Buffer[] = [];
-  const git = simpleGit({
+  const watch = new Watch(folder);
+  try {
+    const git = open(folder, parts, watch.abort.signal);
+    await git.raw(['--no-optional-locks', ...args]);
+  } catch (cause) {
+    throw watch.why ?? new GitError((cause as Error).message.trim(), { cause });
+  } finally {
+    watch.end();
+  }
+  return Buffer.concat(parts);
+}
+
+/** Throws where there is no such folder, or where its name is no UTF-8. */
+function open(folder: string, parts: Buffer[], abort: AbortSignal) {
+  return simpleGit({
     baseDir: folder,
+    abort,
     completion: { onClose: true, onExit: false },
     // The variables that are left are those that `gitEnvironment` lets through.
     allowEnvironment: [...kept, ...own],
@@ -55,19 +121,14 @@ export async function gitBytes(folder: string, args: readonly string[]): Promise
       // simple-git waits 50 ms longer for a command that has printed nothing: an empty part is something.
       stdout.on('end', () => stdout.emit('data', Buffer.alloc(0)));
     });
-  try {
-    await git.raw(['--no-optional-locks', ...args]);
-  } catch (cause) {
-    throw new GitError((cause as Error).message.trim(), { cause });
-  }
-  return Buffer.concat(parts);
 }
 
-/** As `gitBytes`, as trimmed text; null when git says no or nothing. */
+/** As `gitBytes`, as trimmed text (for no names of folders); null when git says no or nothing. */
 export async function gitText(folder: string, args: readonly string[]): Promise<string | null> {
   try {
     return (await gitBytes(folder, args)).toString('utf8').trim() || null;
-  } catch {
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
     return null;
   }
 }
@@ -99,10 +160,13 @@ export async function checkIgnore(
   child.stderr.on('data', (part: Buffer) => said.push(part));
   child.stdin.on('error', () => {});
   child.stdin.end(Buffer.from(binaryPaths.map((name) => `${name}\0`).join(''), 'latin1'));
+  const watch = new Watch(folder);
+  watch.abort.signal.addEventListener('abort', () => child.kill());
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', (error) => reject(new GitError(error.message, { cause: error })));
     child.on('close', resolve);
-  });
+  }).finally(() => watch.end());
+  if (watch.why) throw watch.why;
   // 1: no path is ignored.
   if (code !== 0 && code !== 1) throw new GitError(Buffer.concat(said).toString().trim());
   const fields = Buffer.concat(parts).toString('latin1').split('\0');

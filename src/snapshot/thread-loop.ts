@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { RunyardError, type ErrorBody } from '../api/errors.ts';
 import { giveBackMemory } from './memory.ts';
+import { withCancellation } from './git.ts';
 import { canceled, type Job, type JobContext, type Progress } from './jobs/context.ts';
 
 export interface JobMessage {
@@ -40,7 +41,10 @@ export function runJobs(port: MessagePort, jobs: Record<string, Job<never, unkno
       context.throwIfCanceled();
       const work = jobs[job];
       if (!work) throw new Error(`there is no job ${job}`);
-      port.postMessage({ id, result: await work(args as never, context) } satisfies JobReply);
+      port.postMessage({
+        id,
+        result: await withCancellation(context.throwIfCanceled, () => work(args as never, context)),
+      } satisfies JobReply);
     } catch (error) {
       const known =
         error instanceof RunyardError

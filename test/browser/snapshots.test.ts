@@ -56,7 +56,11 @@ async function shown(run: string): Promise<void> {
   await session.window.treeRows('Experiments', run).and(session.window.page.locator('.selected')).waitFor();
 }
 
-const beside = (name: string) => path.join(path.dirname(session.folder), name);
+/** Waits until a folder is there as a whole: no progress is told of any more. */
+async function written(file: string): Promise<void> {
+  const under = session.window.notification('Restoring the snapshot');
+  while (!existsSync(file) || (await under.isVisible())) await session.window.page.waitForTimeout(100);
+}
 
 test('the run page says where the code stands in git, and opens the snapshot', async () => {
   const { window } = session;
@@ -175,32 +179,6 @@ test('two runs are compared; all their changes open at once', async () => {
   await window.tab(/study 1 ↔ study 2/).waitFor();
 });
 
-test('Restore Snapshot... writes a new folder, or a git worktree with the changes', async () => {
-  const { window } = session;
-  for (const [form, name] of [
-    ['Into a Folder', 'restored'],
-    ['As a Git Worktree', 'worktree'],
-  ] as const) {
-    // Three at most are shown at once; a fourth waits.
-    await window.runCommand('Notifications: Clear All Notifications');
-    await window.runCommand('Runyard: Restore Snapshot...');
-    await window.quickInput.pick(new RegExp(`${form}$`));
-    await window.quickInput.waitUntilOpen({ title: /Restore Snapshot: a new folder/ });
-    // The dialog lists the folder that it proposes, then the one that is typed; before that Enter means another.
-    await window.quickInput.row('large').waitFor();
-    await window.quickInput.type(beside(name));
-    await window.quickInput.row('project').waitFor();
-    await window.quickInput.accept();
-    await window.notification(new RegExp(`${name} has \\d+ files`)).waitFor();
-  }
-  assert.equal(await readFile(path.join(beside('restored'), 'data/raw/values.csv'), 'utf8'), 'x,y\n1,2\n');
-  assert.equal(await readFile(path.join(beside('restored'), 'model/net.py'), 'utf8'), net);
-  assert.equal(existsSync(path.join(beside('restored'), '.git')), false);
-  const worktree = beside('worktree');
-  assert.ok(existsSync(path.join(worktree, '.git')));
-  assert.match(await readFile(path.join(worktree, '.runyard/train.runconfig'), 'utf8'), /train\.py/);
-});
-
 test('a large folder: its heaviest folders, and Ignore writes the ignore file', async () => {
   const { window } = session;
   await session.submitNew('large');
@@ -291,6 +269,32 @@ test('the context menu of a run opens its snapshot', async () => {
   }
   await window.view('Snapshot').getByText('study 1').waitFor();
   await window.treeRows('Snapshot', 'train.py').waitFor();
+});
+
+test('Restore Snapshot... writes a new folder, or a git worktree with the changes', async () => {
+  const { window } = session;
+  for (const [form, name] of [
+    ['Into a Folder', 'study-restored'],
+    ['As a Git Worktree', 'study-worktree'],
+  ] as const) {
+    await window.runCommand('Runyard: Restore Snapshot...');
+    await window.quickInput.pick(new RegExp(`${form}$`));
+    await window.quickInput.waitUntilOpen({ title: /Restore Snapshot: a new folder/ });
+    // The dialog proposes a name of its own a moment after it has opened.
+    while (!(await window.quickInput.input.inputValue()).endsWith('study-1')) {
+      await window.page.waitForTimeout(50);
+    }
+    await window.quickInput.type(at(name));
+    await window.quickInput.accept();
+    // A notification may be gone before it is looked for.
+    await written(at(name, 'train.py'));
+  }
+  assert.equal(await readFile(at('study-restored/data/raw/values.csv'), 'utf8'), 'x,y\n1,2\n');
+  assert.equal(await readFile(at('study-restored/model/net.py'), 'utf8'), net);
+  assert.equal(existsSync(at('study-restored/.git')), false);
+  const worktree = at('study-worktree');
+  assert.ok(existsSync(path.join(worktree, '.git')));
+  assert.match(await readFile(path.join(worktree, '.runyard/train.runconfig'), 'utf8'), /train\.py/);
 });
 
 test('a snapshot as the folder of a window of its own', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import type { NewSnapshot } from '../../src/api/entities.ts';
@@ -55,4 +55,64 @@ test('what .amlignore leaves out is not kept as a change either', async () => {
   assert.match(stored(untracked!.manifest), /"new.py"/);
   assert.doesNotMatch(stored(untracked!.manifest), /secrets/);
   assert.deepEqual(problems, ['Changes of files that .amlignore leaves out are not kept: ä [1].cfg.']);
+});
+
+test('a pipe in the place of an ignore file or of a configuration holds up nothing', async () => {
+  const folder = repository('pipes', { 'a.py': '1\n', 'sub/b.py': '1\n' });
+  execFileSync('mkfifo', [path.join(folder, 'sub/.gitignore'), path.join(folder, '.gitattributes')]);
+  writeFileSync(path.join(folder, 'a.py'), '2\n');
+  const taken = await take(folder);
+  assert.equal(taken.files, 2);
+  assert.match(taken.warnings.join('\n'), /git could not be asked .*\.git(ignore|attributes) is a pipe/);
+
+  mkdirSync(path.join(folder, '.runyard'));
+  execFileSync('mkfifo', [path.join(folder, '.runyard/x.runconfig')]);
+  // More than there are threads for files.
+  for (let n = 0; n < 6; n++) {
+    await assert.rejects(home.submit(folder, { configurationName: 'x' }), /x\.runconfig is no file/);
+  }
+});
+
+test('a git command that does not end is ended by who cancels', async () => {
+  const folder = repository('slow', { 'a.py': '1\n', '.gitattributes': '*.py filter=slow\n' });
+  git(folder, 'config', 'filter.slow.clean', 'sleep 5');
+  writeFileSync(path.join(folder, 'a.py'), '2\n');
+  const abort = new AbortController();
+  const taking = home.client.call('createSnapshot', {
+    params: { workspace: 'default' },
+    body: { folder },
+    signal: abort.signal,
+  });
+  setTimeout(() => abort.abort(), 1000);
+  await assert.rejects(taking);
+  // Both threads are free again.
+  const plain = home.folder('plain', { 'a.py': '1\n' });
+  await Promise.all([take(plain), take(plain), take(plain)]);
+  execFileSync('sleep', ['0.5']);
+  assert.throws(() => execFileSync('pgrep', ['-f', '--', `--output=${home.dir}`]));
+});
+
+test('facts and changes of a repository in a folder with any name', async () => {
+  for (const name of ['space ', 'line\nbreak', 'line\nbreak/below ', 'ü [x]']) {
+    const top = repository(name, { 'a.py': '1\n', 'sub /b.py': '1\n' });
+    writeFileSync(path.join(top, 'a.py'), '2\n');
+    for (const below of ['', 'sub ']) {
+      const { git: facts } = await take(path.join(top, below));
+      assert.equal(facts!.folder, below);
+      assert.equal(facts!.worktree, false);
+      assert.match(stored(facts!.changes!.patch!.hash), /^\+2$/m);
+    }
+  }
+  const linked = path.join(home.folders, 'linked\nworktree ');
+  git(path.join(home.folders, 'ü [x]'), 'worktree', 'add', '-q', '--detach', linked);
+  const { git: facts } = await take(linked);
+  assert.deepEqual([facts!.worktree, facts!.folder, facts!.dirty], [true, '', false]);
+});
+
+test('a repository within whose folder has no UTF-8 name', async () => {
+  const top = repository('bytes', { 'a.py': '1\n' });
+  const inner = Buffer.concat([Buffer.from(`${top}/`), Buffer.from([0xff])]);
+  mkdirSync(inner);
+  execFileSync('sh', ['-c', 'cd "$(printf "\\377")" && git init -q && echo 1 > f'], { cwd: top });
+  assert.equal((await take(top)).files, 2);
 });

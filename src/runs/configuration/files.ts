@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import type { FoundConfiguration } from '../../api/entities.ts';
@@ -52,7 +53,18 @@ export async function readConfiguration(folder: string, name: string): Promise<P
 }
 
 async function read(folder: string, relative: string): Promise<ParsedConfiguration> {
-  return parseConfiguration(await readFile(path.join(folder, relative), 'utf8'), relative);
+  return parseConfiguration(await readPlain(path.join(folder, relative), relative), relative);
+}
+
+/** The text of a plain file: a pipe would be waited for, and hold up everybody else's files. */
+async function readPlain(file: string, shown: string): Promise<string> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if ((await handle.stat()).isFile()) return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
+  throw new RunyardError('bad_request', `${shown} is no file.`);
 }
 
 /** Writes `.runyard/<name>.runconfig`; the path relative to the folder is the result. */
