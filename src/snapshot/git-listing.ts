@@ -9,12 +9,14 @@ import {
   list,
   type LeftOut,
   type Listing,
+  type ListingKey,
   type ListingOptions,
   lstat,
   merge,
   parentOf,
   sorted,
   stampOf,
+  type Verdict,
 } from './listing.ts';
 import { defaultExclusion, mayBeDefault } from './default-exclusions.ts';
 import { fsPath, textOf } from './path-text.ts';
@@ -37,24 +39,45 @@ export async function listByGit(
   if (!hasRepository(folder)) return undefined;
   try {
     const index = stampOf(lstat(binaryIndexFile(folder)));
-    const others = await othersIn(folder);
+    const [others, sameVerdicts] = await Promise.all([
+      othersIn(folder),
+      before && verdictsAreSame(folder, before),
+    ]);
     const hash = hashOf('sha256', others, 'hex');
-    if (before && before.index === index && before.others === hash && foldersAreSame(root, before)) {
+    const same = before && before.index === index && before.others === hash && sameVerdicts;
+    if (same && foldersAreSame(root, before)) {
       const { emptyFolders, hasAllTracked, hasUntracked } = before;
       return { names: [], warnings: [], emptyFolders, hasAllTracked, hasUntracked, key: before, same: true };
     }
     const { names, tracked, nested } = await namesIn(root, '', home, submodules, others);
     if (names.length === 0 && (await isElsewhere(folder))) return undefined;
-    const { asked, ...listing } = await withoutDefaults(root, names, tracked, home, leftOut);
+    const { asked, verdicts, ...listing } = await withoutDefaults(root, names, tracked, home, leftOut);
     const { emptyFolders, hasAllTracked, hasUntracked } = listing;
     // A repository within has lists of its own.
-    const key = nested ? null : { index, others: hash, ...asked, emptyFolders, hasAllTracked, hasUntracked };
+    const key = nested
+      ? null
+      : { index, others: hash, verdicts, ...asked, emptyFolders, hasAllTracked, hasUntracked };
     return { ...listing, key, same: false };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if ((await gitText(folder, ['rev-parse', '--is-inside-work-tree'])) === 'false') return undefined;
     return refusal(error.message);
   }
+}
+
+type Lines = Awaited<ReturnType<typeof checkIgnore>>;
+
+function verdictOf(lines: Lines, name: string): Verdict {
+  const line = lines.get(name);
+  return !line ? '' : line.pattern.startsWith('!') ? 'in' : 'out';
+}
+
+async function verdictsAreSame(folder: string, { verdicts }: ListingKey): Promise<boolean> {
+  const lines = await checkIgnore(
+    folder,
+    verdicts.map(([name]) => name),
+  );
+  return verdicts.every(([name, verdict]) => verdictOf(lines, name) === verdict);
 }
 
 function refusal(message: string): { refused: string } {
@@ -187,7 +210,13 @@ async function withoutDefaults(
   tracked: readonly string[],
   home: string,
   leftOut: LeftOut[] | undefined,
-): Promise<Omit<Listing, 'key' | 'same'> & { asked: Folders['asked'] }> {
+): Promise<Omit<Listing, 'key' | 'same'> & { asked: Folders['asked']; verdicts: ListingKey['verdicts'] }> {
+  const verdicts: ListingKey['verdicts'] = [];
+  const ask = async (some: readonly string[]): Promise<Lines> => {
+    const lines = await checkIgnoreEverywhere(root, some);
+    for (const name of some) verdicts.push([name, verdictOf(lines, name)]);
+    return lines;
+  };
   const folders = new Folders(root, home, names);
   const doubtful = new Map<string, string>();
   let last = '';
@@ -205,12 +234,12 @@ async function withoutDefaults(
     const excluded = defaultExclusion(root, name, 'file') ?? linkAtTop(root, name);
     if (excluded) doubtful.set(name, excluded);
   }
-  const empty = await emptyFolders(root, folders);
+  const empty = await emptyFolders(root, folders, ask);
   for (const [name, what] of folders.doubtful) doubtful.set(name, what);
-  const lines = await checkIgnoreEverywhere(root, [...doubtful.keys()]);
+  const lines = await ask([...doubtful.keys()]);
   const out = new Set<string>();
   for (const [name, what] of doubtful) {
-    if (lines.get(name)?.pattern.startsWith('!')) continue;
+    if (verdictOf(lines, name) === 'in') continue;
     out.add(name);
     const folder = !!lstat(`${root}/${name}`)?.isDirectory();
     const line = lines.get(name);
@@ -235,6 +264,7 @@ async function withoutDefaults(
     warnings: [],
     // Nothing was taken away, or all of it was untracked.
     asked: folders.asked,
+    verdicts,
     hasUntracked: names.length > tracked.length,
     hasAllTracked: taken.length === names.length || isPart(tracked, taken),
   };
@@ -255,7 +285,11 @@ function linkAtTop(root: string, name: string): string | undefined {
  * git knows no empty folders: they are looked for, a level at a time, in folders that git's names do not show. Where
  * a folder's link count says that the names show all of its folders, nothing is read.
  */
-async function emptyFolders(root: string, folders: Folders): Promise<string[]> {
+async function emptyFolders(
+  root: string,
+  folders: Folders,
+  ask: (names: readonly string[]) => Promise<Lines>,
+): Promise<string[]> {
   let unseen: string[] = [];
   for (const [folder, known] of folders.children) {
     if (!folders.isOpen(folder)) continue;
@@ -269,11 +303,11 @@ async function emptyFolders(root: string, folders: Folders): Promise<string[]> {
   }
   const found: string[] = [];
   while (unseen.length > 0) {
-    const lines = await checkIgnoreEverywhere(root, unseen);
+    const lines = await ask(unseen);
     const next: string[] = [];
     for (const name of unseen) {
-      const line = lines.get(name);
-      if (line ? !line.pattern.startsWith('!') : defaultExclusion(root, name, 'folder')) continue;
+      const verdict = verdictOf(lines, name);
+      if (verdict ? verdict === 'out' : defaultExclusion(root, name, 'folder')) continue;
       const { folders: below, empty } = foldersIn(root, name);
       if (empty) found.push(name);
       next.push(...below.filter((folder) => folders.isOpen(folder)));

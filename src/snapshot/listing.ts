@@ -34,15 +34,17 @@ export interface Listing {
 }
 
 /**
- * A listing is the same as long as git's lists and every folder are: a folder's times change with what is in it.
- * What ignore files inside the folder say of empty folders and defaults may change without: whoever holds the key
- * looks at those files, too.
+ * A listing is the same as long as git's lists, every folder, and what ignore files say of empty folders and
+ * defaults are: a folder's times change with what is in it. Ignore files may be anywhere (`core.excludesFile`), so
+ * git is asked what they say.
  */
 export interface ListingKey {
   /** git's index, which says what is tracked. */
   index: string;
   /** Hash of what git lists beside that. */
   others: string;
+  /** Binary paths that git was asked about, and what was said of each. */
+  verdicts: [name: string, verdict: Verdict][];
   /** Binary paths with what the file system said of them. */
   folders: [name: string, stamp: string][];
   /** When a folder among them changed last, milliseconds. */
@@ -51,6 +53,9 @@ export interface ListingKey {
   hasAllTracked: boolean;
   hasUntracked: boolean;
 }
+
+/** Left out, taken in (by a line that begins with `!`), or of no concern to any ignore file. */
+export type Verdict = 'out' | 'in' | '';
 
 /** How a listing is made. */
 export interface ListingOptions {

@@ -6,7 +6,7 @@ import type { ListingKey } from './listing.ts';
 import { Field, fields, hashBytes, State, Table } from './table.ts';
 
 /** The first bytes of a cache; another number is another form, which is not read. */
-const magic = Buffer.from('RYSTAT01');
+const magic = Buffer.from('RYSTAT02');
 
 /**
  * A file that changed as recently as this before it was looked at may change again without its times changing
@@ -29,10 +29,12 @@ export interface CachedSnapshot {
   table: Table;
 }
 
-/** What git said of a tree, for as long as commit, index and every file are the same. */
+/** What git said of a tree, for as long as commit, index, every file and `hasUntracked` are the same. */
 export interface CachedGit {
   commit: string | null;
   index: string;
+  /** There were files that git does not track, whether or not they are in the table. */
+  hasUntracked: boolean;
   dirty: boolean;
   changes: GitFacts['changes'];
 }

@@ -4,7 +4,6 @@ import { fsPath, textOf } from './path-text.ts';
 import { leadsOutside } from './manifest.ts';
 import { listFolder } from './list-folder.ts';
 import { lstat, type LeftOut, type ListingKey } from './listing.ts';
-import { isSameStat } from './stat-cache.ts';
 import { Field, State, Table } from './table.ts';
 import type { Crew } from './crew.ts';
 import type { JobContext } from './jobs/context.ts';
@@ -52,10 +51,6 @@ export async function surveyFolder(
   guess?.catch(() => undefined);
   let listing = await listed;
   context.throwIfCanceled();
-  if (before && guessed && listing.same) {
-    await guess;
-    if (!ignoreFilesAreSame(guessed, before.table)) listing = await listFolder(root, home, { leftOut });
-  }
   let table = listing.same ? guessed! : Table.of(listing.names);
   if (guessed && (listing.same || guessed.names.equals(table.names))) {
     await guess;
@@ -95,17 +90,6 @@ export async function surveyFolder(
   }
   const { emptyFolders, hasAllTracked, hasUntracked, key } = listing;
   return { root, table, emptyFolders, hasAllTracked, hasUntracked, key, warnings, files, bytes, startedAt };
-}
-
-/** The ignore files in a table are as they were: two tables of the same names. */
-function ignoreFilesAreSame(now: Table, before: Table): boolean {
-  const mark = Buffer.from('.gitignore\0');
-  for (let at = now.names.indexOf(mark); at >= 0; at = now.names.indexOf(mark, at + 1)) {
-    const start = now.names.lastIndexOf(0, at) + 1;
-    const i = now.find(now.names.toString('latin1', start, at + mark.length - 1));
-    if (i >= 0 && !isSameStat(now, i, before, i)) return false;
-  }
-  return true;
 }
 
 /** A submodule that the listing took for a file. */

@@ -116,3 +116,38 @@ test('a repository within whose folder has no UTF-8 name', async () => {
   execFileSync('sh', ['-c', 'cd "$(printf "\\377")" && git init -q && echo 1 > f'], { cwd: top });
   assert.equal((await take(top)).files, 2);
 });
+
+test('ignore files outside of the folder count as soon as they change', async () => {
+  const top = repository('outside', { 'in/a.py': '1\n', 'in/outputs/o': '1\n' });
+  const folder = path.join(top, 'in');
+  git(top, 'rm', '-rq', '--cached', 'in/outputs');
+  git(top, 'commit', '-qm', 'without outputs');
+  mkdirSync(path.join(folder, 'empty'));
+  const known = async () => {
+    const { id } = await take(folder);
+    return [...stored(id).matchAll(/"path":"([^"]*)"/g)].map((found) => found[1]);
+  };
+  const excludes = path.join(home.folders, 'excludes');
+  git(top, 'config', 'core.excludesFile', excludes);
+  // Old enough for everything to be known of the folder the next time.
+  execFileSync('sleep', ['2.1']);
+  assert.deepEqual(await known(), ['a.py', 'empty']);
+  for (const file of [path.join(top, '.git/info/exclude'), excludes, path.join(top, '.gitignore')]) {
+    writeFileSync(file, '!outputs/\nempty/\n');
+    assert.deepEqual(await known(), ['a.py', 'outputs/o'], file);
+    writeFileSync(file, '#\n');
+    assert.deepEqual(await known(), ['a.py', 'empty'], file);
+  }
+});
+
+test('an untracked file that the snapshot leaves out makes the tree dirty, as without a cache', async () => {
+  const folder = repository('dirty', { 'a.py': '1\n' });
+  execFileSync('sleep', ['2.1']);
+  const dirty = async () => (await take(folder)).git!.dirty;
+  assert.deepEqual([await dirty(), await dirty()], [false, false]);
+  mkdirSync(path.join(folder, 'outputs'));
+  writeFileSync(path.join(folder, 'outputs/o'), '1\n');
+  assert.deepEqual([await dirty(), await dirty()], [true, true]);
+  execFileSync('rm', ['-r', path.join(folder, 'outputs')]);
+  assert.deepEqual([await dirty(), await dirty()], [false, false]);
+});

@@ -78,7 +78,7 @@ export function take({ open, crew }: JobTools): Job<TakeArgs, Taken> {
       blobs,
       context,
     });
-    if (!unchanged || (cachedGit && !cached.git) || (survey.key && !cached.key)) {
+    if (!unchanged || (cachedGit && cachedGit !== cached.git) || (survey.key && !cached.key)) {
       const { emptyFolders, startedAt, key } = survey;
       const known = { id, files, bytes, generation, emptyFolders, git: cachedGit, key, table };
       writeStatCache(file, known, startedAt);
@@ -139,7 +139,8 @@ async function gitOf(
   const leftOut = ignoreFileText(`${root}/${amlIgnore}`) !== undefined;
   if (!facts) return { git: null, cachedGit: null, stored: nothing };
   const { top: _, index, indexTime, hasSubmodules: __, ...plain } = facts;
-  if (cached && cached.commit === facts.commit && cached.index === index) {
+  const same = cached?.commit === facts.commit && cached.index === index;
+  if (same && cached.hasUntracked === hasUntracked) {
     const { dirty, changes } = cached;
     return { git: { ...plain, dirty, changes, submodules: [] }, cachedGit: cached, stored: nothing };
   }
@@ -159,7 +160,7 @@ async function gitOf(
   const { changes, stored } = kept;
   const { dirty, submodules } = dirt;
   const settled = whole && !isRacy(indexTime, startedAt);
-  const cachedGit = settled ? { commit: facts.commit, index, dirty, changes } : null;
+  const cachedGit = settled ? { commit: facts.commit, index, hasUntracked, dirty, changes } : null;
   return { git: { ...plain, dirty, changes, submodules }, cachedGit, stored };
 }
 
