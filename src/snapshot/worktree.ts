@@ -6,6 +6,8 @@ import { RunyardError } from '../api/errors.ts';
 import type { ManifestEntry } from '../protocol/messages.ts';
 import type { BlobFolder } from './blob-folder.ts';
 import { verifyBlob } from './copy-blob.ts';
+import { ExactTree } from './exact-tree.ts';
+import { resolved } from './folder.ts';
 import { gitEnvironment } from './git.ts';
 import type { JobContext } from './jobs/context.ts';
 import { manifestEntries } from './manifest.ts';
@@ -13,6 +15,8 @@ import { checkTree } from './restore-check.ts';
 import { TreeWriter } from './tree-writer.ts';
 
 export interface WorktreeArgs {
+  /** The snapshot. */
+  id: string;
   folder: string;
   git: GitFacts | null;
   /** The folder that the snapshot was taken of. */
@@ -23,11 +27,12 @@ export interface WorktreeArgs {
 const cancelPollMs = 100;
 
 /**
- * A new git worktree at the recorded commit, with the recorded changes and untracked files. Throws `conflict`
+ * A new git worktree at the recorded commit, with the recorded changes and untracked files; in the folder that the
+ * snapshot was taken of, every file is as it was, whatever git's settings make of it. Throws `conflict`
  * without a commit or when the folder is in use, `not_found` when the repository or the commit is not there.
  */
 export async function restoreWorktree(
-  { folder, git, sourceDirectory }: WorktreeArgs,
+  { id, folder, git, sourceDirectory }: WorktreeArgs,
   blobs: BlobFolder,
   context: JobContext,
 ): Promise<Restored> {
@@ -37,10 +42,13 @@ export async function restoreWorktree(
   if (patch) verifyBlob(blobs.pathOf(patch.hash), patch.hash, 'the recorded changes (git/changes.patch)');
   const untrackedEntries = untracked ? await manifestEntries(blobs, untracked.manifest) : [];
   checkTree(untrackedEntries, blobs, () => context.throwIfCanceled(), { worktree: true });
+  const entries = await manifestEntries(blobs, id);
+  checkTree(entries, blobs, () => context.throwIfCanceled(), { worktree: true });
   refuseFull(folder);
   const asker = new Git(context);
   const repository = await findRepository(asker, git, sourceDirectory);
   await requireCommit(asker, repository, git);
+  await refuseRegistered(asker, repository, folder);
   try {
     await asker.run(repository, ['worktree', 'add', '--detach', folder, git.commit]);
     if (patch) {
@@ -49,7 +57,7 @@ export async function restoreWorktree(
         throw asker.canceled ?? doesNotApply(cause);
       });
     }
-    return await finish(asker, { folder, git, problems, untrackedEntries }, blobs, context);
+    return await finish(asker, { folder, git, problems, untrackedEntries, entries }, blobs, context);
   } catch (error) {
     await removeWorktree(repository, folder);
     throw error;
@@ -58,23 +66,30 @@ export async function restoreWorktree(
 
 async function finish(
   asker: Git,
-  made: { folder: string; git: GitFacts; problems: string[]; untrackedEntries: ManifestEntry[] },
+  made: {
+    folder: string;
+    git: GitFacts;
+    problems: string[];
+    untrackedEntries: ManifestEntry[];
+    entries: ManifestEntry[];
+  },
   blobs: BlobFolder,
   context: JobContext,
 ): Promise<Restored> {
-  const { folder, git, problems, untrackedEntries } = made;
+  const { folder, git, problems, untrackedEntries, entries } = made;
+  const writer = new TreeWriter(folder, blobs, context);
+  writer.write(untrackedEntries);
+  const exact = new ExactTree(folder, git.folder, blobs, context);
+  exact.write(entries);
   const tracked = (await asker.run(folder, ['ls-files', '-z'])).split('\0').filter(Boolean);
-  let bytes = 0;
-  let files = 0;
+  let { bytes, files } = writer;
   for (const name of tracked) {
     const found = lstatSync(path.join(folder, name), { throwIfNoEntry: false });
     if (!found || found.isDirectory()) continue;
     files++;
     bytes += found.isFile() ? found.size : 0;
   }
-  const writer = new TreeWriter(folder, blobs, context);
-  writer.write(untrackedEntries);
-  return { folder, files: files + writer.files, bytes: bytes + writer.bytes, notes: notesOf(git, problems) };
+  return { folder, files: files + exact.added, bytes, notes: notesOf(git, problems) };
 }
 
 function notesOf(git: GitFacts, problems: string[]): string[] {
@@ -192,12 +207,24 @@ function refuseFull(folder: string): void {
   );
 }
 
+/** Never `worktree prune`: it would forget others whose disk is not there just now. */
 async function removeWorktree(repository: string, folder: string): Promise<void> {
-  const git = open(repository);
-  const hooks = ['-c', 'core.hooksPath=/dev/null'];
-  await git.raw([...hooks, 'worktree', 'remove', '--force', folder]).catch(() => undefined);
   rmSync(folder, { recursive: true, force: true });
-  await git.raw([...hooks, 'worktree', 'prune']).catch(() => undefined);
+  const hooks = ['-c', 'core.hooksPath=/dev/null'];
+  await open(repository)
+    .raw([...hooks, 'worktree', 'remove', '--force', folder])
+    .catch(() => undefined);
+}
+
+/** git knows a worktree at this place, whose folder has gone: perhaps only for now. */
+async function refuseRegistered(asker: Git, repository: string, folder: string): Promise<void> {
+  const listed = await asker.run(repository, ['worktree', 'list', '--porcelain']);
+  const real = path.join(resolved(path.dirname(folder)), path.basename(folder));
+  const known = listed.split('\n');
+  if (existsSync(folder) || ![folder, real].some((one) => known.includes(`worktree ${one}`))) return;
+  throw new RunyardError('conflict', `git has a worktree at ${folder} already, whose folder is not there.`, {
+    action: 'Choose another folder, or run "git worktree prune".',
+  });
 }
 
 function none(message: string): RunyardError {

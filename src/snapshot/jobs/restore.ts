@@ -9,7 +9,6 @@ import type { JobTools } from './tools.ts';
 export interface RestoreArgs extends WorktreeArgs {
   /** Folder of the workspace's blobs. */
   blobs: string;
-  id: string;
   as: 'folder' | 'worktree';
 }
 

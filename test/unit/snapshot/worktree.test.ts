@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { after, test } from 'node:test';
 import type { GitFacts } from '../../../src/api/entities.ts';
 import { restore } from '../../../src/snapshot/jobs/restore.ts';
@@ -48,13 +59,16 @@ const facts: GitFacts = {
   },
 };
 
+/** A snapshot that says nothing of any file. */
+const nothing = store.manifest([]);
+
 async function worktree(
   more: Partial<GitFacts> | null = {},
-  options: { folder?: string; source?: string; cancelAt?: number } = {},
+  options: { folder?: string; source?: string; cancelAt?: number; id?: string } = {},
 ) {
   const folder = options.folder ?? `${store.base}/tree`;
   const args = {
-    id: 'f'.repeat(64),
+    id: options.id ?? nothing,
     folder,
     as: 'worktree' as const,
     git: more && { ...facts, ...more },
@@ -135,4 +149,38 @@ test('changed content of the recorded patch is found before git sees it', async 
   rmSync(store.folder.pathOf(own.hash));
   const changes = { ...facts.changes!, patch: own };
   await assert.rejects(worktree({ changes }), { code: 'conflict', message: /git\/changes\.patch/ });
+});
+
+test('in the folder of the snapshot every file is as it was, whatever git makes of it', async () => {
+  git('config', 'core.autocrlf', 'true');
+  const id = store.manifest([
+    store.file('b.bin', Buffer.from([1]), 0o600),
+    { path: 'd', link: 'b.bin' },
+    { path: 'empty', dir: true },
+    { path: 'new', link: 'sub' },
+    store.file('sub/unix', 'a\n', 0o755),
+  ]);
+  const folder = `${store.base}/exact`;
+  const result = await worktree({}, { id, folder });
+  assert.deepEqual([...readFileSync(`${folder}/src/b.bin`)], [1]);
+  assert.equal(lstatSync(`${folder}/src/b.bin`).mode & 0o777, 0o600);
+  assert.equal(readlinkSync(`${folder}/src/d`), 'b.bin');
+  // The untracked files of the facts had a folder here.
+  assert.equal(readlinkSync(`${folder}/src/new`), 'sub');
+  assert.equal(readFileSync(`${folder}/src/sub/unix`, 'utf8'), 'a\n');
+  assert.deepEqual(readdirSync(`${folder}/src/empty`), []);
+  assert.ok(result.files >= 5);
+  git('config', '--unset', 'core.autocrlf');
+  git('worktree', 'remove', '--force', folder);
+});
+
+test('a worktree whose folder is not there just now stays registered', async () => {
+  const away = `${store.base}/away`;
+  git('worktree', 'add', '-q', '--detach', away);
+  renameSync(away, `${away}.disk`);
+  const before = left();
+  await assert.rejects(worktree({}, { folder: away }), /has a worktree at .* already/);
+  const changes = { ...facts.changes!, patch: store.put('no patch') };
+  await assert.rejects(worktree({ changes }, { folder: `${store.base}/w3` }), /do not apply/);
+  assert.equal(left(), before);
 });
