@@ -94,9 +94,13 @@ async function placeOf(
 /** What differs from the commit now: git looks at every file. */
 export async function readDirt(facts: RepositoryFacts): Promise<Dirt> {
   const [status, submodules] = await Promise.all([
-    gitBytes(facts.top, ['status', '--porcelain', '-z', '--ignore-submodules=none']).catch(() =>
-      Buffer.alloc(0),
-    ),
+    gitBytes(facts.top, [
+      'status',
+      '--porcelain',
+      '-z',
+      '--untracked-files=normal',
+      '--ignore-submodules=none',
+    ]).catch(() => Buffer.alloc(0)),
     submodulesOf(facts.top),
   ]);
   const changed = changedPaths(status);
@@ -144,9 +148,18 @@ export function gitProperties(git: GitFacts): Record<string, string> {
 
 /** A remote's address without user name, password or token, and without a query that may hold one. */
 export function withoutCredentials(uri: string): string {
-  return uri
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1')
+  // `gcrypt::https://...`: an address for another helper of git's; what `ext::` runs may say anything.
+  const [helpers] = /^(?:[\w+.-]+::)*/.exec(uri)!;
+  if (/(?:^|::)ext::$/.test(helpers)) return helpers;
+  const address = uri
+    .slice(helpers.length)
+    .replace(/^((?:[a-z][a-z0-9+.-]*:)?[\\/]{2,})[^\\/]*@/i, '$1')
+    // A password with a slash in it, which no port is.
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@:[]+:(?!\d*\/)[^@]*@/i, '$1')
+    // `user:password@host:path`: no form that git knows, but one that people write.
+    .replace(/^[^/:@]+:[^/@]*@(?=[^/:]+:)/, '')
     .replace(/^([a-z][a-z0-9+.-]*:\/\/[^?#]*)[?#].*$/i, '$1');
+  return helpers + address;
 }
 
 /** Paths relative to the root in `git status --porcelain -z`; an untracked folder ends with a slash. */
