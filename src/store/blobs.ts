@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { constants, createReadStream, existsSync, type ReadStream } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream, existsSync, type ReadStream } from 'node:fs';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RunyardError, systemErrorCode } from '../api/errors.ts';
 
@@ -41,7 +41,7 @@ export class Blobs {
   /** Stores bytes; the hash is the result. */
   async put(content: Uint8Array): Promise<string> {
     const hash = createHash('sha256').update(content).digest('hex');
-    if (this.has(hash)) return hash;
+    if (await isWhole(this.pathOf(hash), content.length)) return hash;
     const writer = await BlobWriter.create(this);
     await writer.write(content);
     return (await writer.finish()).hash;
@@ -136,7 +136,7 @@ export class BlobWriter {
     await this.file.close();
     const hash = this.hash.digest('hex');
     const target = this.blobs.pathOf(hash);
-    if (await exists(target)) {
+    if (await isWhole(target, this.size)) {
       await rm(this.temporary);
     } else {
       await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
@@ -161,9 +161,10 @@ export function noSpace(error: unknown, where: string): unknown {
   });
 }
 
-async function exists(file: string): Promise<boolean> {
-  return access(file, constants.F_OK).then(
-    () => true,
+/** What a kill left of a blob has another size. */
+async function isWhole(file: string, size: number): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.size === size,
     () => false,
   );
 }

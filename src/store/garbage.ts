@@ -21,7 +21,7 @@ export async function collectGarbage(blobs: Blobs, owned: Owned, signal?: AbortS
   const marks = new Marks(blobs, owned);
   const garbage: Garbage = { blobs: 0, bytes: 0, kept: 0 };
   await marks.update();
-  let counted = false;
+  let countedAt = -1;
   const remove = async (files: { file: string; hash: string | undefined }[]): Promise<void> => {
     await blobs.removing(async () => {
       // Inside, nobody writes: what is owned now is all that there is to keep.
@@ -29,8 +29,9 @@ export async function collectGarbage(blobs: Blobs, owned: Owned, signal?: AbortS
       const doomed = files.filter(({ hash }) => hash === undefined || !marks.has(hash));
       garbage.kept += files.length - doomed.length;
       if (doomed.length === 0) return;
-      if (!counted) await countRemoval(blobs.dir);
-      counted = true;
+      // A snapshot that was taken since the last part knows that part's number, but not of this removal.
+      if (countedAt !== blobs.uses) await countRemoval(blobs.dir);
+      countedAt = blobs.uses;
       for (const { file, hash } of doomed) {
         const { size } = await stat(file).catch(() => ({ size: 0 }));
         await rm(file, { force: true });
