@@ -55,7 +55,11 @@ export class TreeWriter {
       }
     } catch (error) {
       this.undo();
-      throw failedWrite(error, this.root);
+      if (systemErrorCode(error) !== 'ENOENT') throw failedWrite(error, this.root);
+      throw new RunyardError('conflict', `${this.root} cannot be made: a link there leads to nothing.`, {
+        action: 'Choose another folder.',
+        cause: error,
+      });
     }
   }
 

@@ -80,7 +80,7 @@ async function finish(
   const writer = new TreeWriter(folder, blobs, context);
   writer.write(untrackedEntries);
   const exact = new ExactTree(folder, git.folder, blobs, context);
-  exact.write(entries);
+  exact.write(entries.filter(({ path }) => !isInSubmodule(path, git)));
   const tracked = (await asker.run(folder, ['ls-files', '-z'])).split('\0').filter(Boolean);
   let { bytes, files } = writer;
   for (const name of tracked) {
@@ -90,6 +90,12 @@ async function finish(
     bytes += found.isFile() ? found.size : 0;
   }
   return { folder, files: files + exact.added, bytes, notes: notesOf(git, problems) };
+}
+
+/** What is in a submodule comes by `git submodule update`, which wants an empty folder. */
+function isInSubmodule(name: string, { folder, submodules }: GitFacts): boolean {
+  const full = folder ? `${folder}/${name}` : name;
+  return submodules.some((one) => full.startsWith(`${one.path}/`));
 }
 
 function notesOf(git: GitFacts, problems: string[]): string[] {

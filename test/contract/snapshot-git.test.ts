@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import type { NewSnapshot } from '../../src/api/entities.ts';
-import { TestHome } from '../support/home.ts';
+import { runCli, TestHome } from '../support/home.ts';
 
 const home = new TestHome();
 after(() => home.close());
@@ -150,4 +150,23 @@ test('an untracked file that the snapshot leaves out makes the tree dirty, as wi
   assert.deepEqual([await dirty(), await dirty()], [true, true]);
   execFileSync('rm', ['-r', path.join(folder, 'outputs')]);
   assert.deepEqual([await dirty(), await dirty()], [false, false]);
+});
+
+test('a download into no folder, or over one, says so', async () => {
+  const { id } = await take(home.folder('download', { 'a.py': '1\n' }));
+  for (const [output, said] of [
+    ['/nowhere/x.zip', 'not_found'],
+    [home.folders, 'conflict'],
+  ] as const) {
+    const { code, stderr, stdout } = await runCli(home.dir, [
+      'snapshot',
+      'download',
+      id,
+      '--output',
+      output,
+      '--json',
+    ]);
+    assert.equal(code, 1);
+    assert.match(stdout + stderr, new RegExp(`"code":"${said}"`));
+  }
 });

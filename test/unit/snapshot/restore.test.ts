@@ -231,3 +231,10 @@ test('a folder that cannot be written is said', { skip: process.getuid?.() === 0
   chmodSync(locked, 0o500);
   await assert.rejects(restored(store.manifest([]), `${locked}/out`), { code: 'not_permitted' });
 });
+
+test('a link to nothing is no folder to restore into', async () => {
+  const folder = `${store.base}/to-nothing`;
+  symlinkSync('no-such-place', folder);
+  await assert.rejects(restored(store.manifest([]), folder), { code: 'conflict' });
+  await assert.rejects(restored(store.manifest([]), `${folder}/below`), { code: 'conflict' });
+});

@@ -159,9 +159,12 @@ test('in the folder of the snapshot every file is as it was, whatever git makes 
     { path: 'empty', dir: true },
     { path: 'new', link: 'sub' },
     store.file('sub/unix', 'a\n', 0o755),
+    store.file('module/a', 'a'),
   ]);
   const folder = `${store.base}/exact`;
-  const result = await worktree({}, { id, folder });
+  const submodules = [{ path: 'src/module', commit: null, dirty: false }];
+  const result = await worktree({ submodules }, { id, folder });
+  assert.equal(existsSync(`${folder}/src/module`), false);
   assert.deepEqual([...readFileSync(`${folder}/src/b.bin`)], [1]);
   assert.equal(lstatSync(`${folder}/src/b.bin`).mode & 0o777, 0o600);
   assert.equal(readlinkSync(`${folder}/src/d`), 'b.bin');
