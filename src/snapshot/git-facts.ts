@@ -158,7 +158,9 @@ export function withoutCredentials(uri: string): string {
     .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@:[]+:(?!\d*\/)[^@]*@/i, '$1')
     // `user:password@host:path`: no form that git knows, but one that people write.
     .replace(/^[^/:@]+:[^/@]*@(?=[^/:]+:)/, '')
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^?#]*)[?#].*$/i, '$1');
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^?#]*)[?#].*$/i, '$1')
+    // In the middle, where `url.<base>.insteadOf` has put something before it.
+    .replace(/(\/)[^/:@]+:[^/@]*@/g, '$1');
   return helpers + address;
 }
 

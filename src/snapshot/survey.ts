@@ -121,7 +121,8 @@ export function linkTarget(root: string, name: string): string | undefined {
 function isInside(root: string, absolute: string): boolean {
   let real: string;
   try {
-    real = realpathSync(fsPath(absolute), 'latin1');
+    // `realpathSync` itself takes `link/..` for the folder that the link is in.
+    real = realpathSync.native(fsPath(absolute), 'latin1');
   } catch {
     // It points to nothing: where that would be is what counts.
     return isInside(root, absolute.slice(0, absolute.lastIndexOf('/')));

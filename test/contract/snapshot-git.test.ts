@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import type { NewSnapshot } from '../../src/api/entities.ts';
@@ -169,4 +169,12 @@ test('a download into no folder, or over one, says so', async () => {
     assert.equal(code, 1);
     assert.match(stdout + stderr, new RegExp(`"code":"${said}"`));
   }
+});
+
+test('a link that leads outside by way of another link is refused', async () => {
+  const folder = home.folder('links', { 'd/a.py': '1\n' });
+  symlinkSync('..', path.join(folder, 'd/up'));
+  await take(folder);
+  symlinkSync('d/up/..', path.join(folder, 'out'));
+  await assert.rejects(take(folder), /The link out points outside/);
 });

@@ -17,6 +17,7 @@ test("no part of a password stays in a remote's address", () => {
     ['https://user:se/cret@host/a@b', 'https://host/a@b'],
     ['https://host:8443/a@b.git', 'https://host:8443/a@b.git'],
     ['https://[::1]:8443/a@b.git', 'https://[::1]:8443/a@b.git'],
+    ['https://v:secret@host/u:secret@host/a', 'https://host/host/a'],
     ['user:secret@host:a/b.git', 'host:a/b.git'],
     ['host:a/b@c:d.git', 'host:a/b@c:d.git'],
     ['/srv/a@b.git', '/srv/a@b.git'],
