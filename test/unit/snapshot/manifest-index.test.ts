@@ -73,16 +73,16 @@ test('one parse for any number of readers, and no more entries than allowed', as
 test('a large manifest does not hold up the event loop', async () => {
   const memory = new Memory();
   const id = memory.put(Array.from({ length: 100_000 }, (_, i) => file(`folder${i % 100}/file-${i}.txt`)));
-  let longest = 0;
-  let last = performance.now();
-  const timer = setInterval(() => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
-  }, 1);
+  // Turns of the loop that others had meanwhile: how long each took is the machine's affair.
+  let turns = 0;
+  let reading = true;
+  const turn = () => {
+    turns++;
+    if (reading) setImmediate(turn);
+  };
+  setImmediate(turn);
   const index = await ManifestIndex.read(memory, id);
-  clearInterval(timer);
+  reading = false;
   assert.equal(index.size, 100_100);
-  // The hash over it and each part are short; all at once would be several hundred.
-  assert.ok(longest < 150, `${longest} ms`);
+  assert.ok(turns >= 50, `${turns} turns`);
 });
