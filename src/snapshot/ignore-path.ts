@@ -2,13 +2,14 @@ import { lstat, open, readFile, rename, rm, stat, type FileHandle } from 'node:f
 import path from 'node:path';
 import { RunyardError } from '../api/errors.ts';
 import { existingFolder } from './folder.ts';
-import { escaped } from './ignore-levels.ts';
+import { gitText } from './git.ts';
+import { amlIgnore, escaped } from './ignore-levels.ts';
 import { ignoreFileOf } from './list-folder.ts';
 
 /**
  * Leaves a path (text, relative to the folder) out of the folder's snapshots from now on: adds a line to the
  * ignore file that counts, making it if need be. Throws `not_found` when nothing is there, `conflict` when the
- * ignore file is no plain file.
+ * ignore file is no plain file, or when the line would leave nothing out because git tracks what is there.
  */
 export async function ignorePath(folder: string, name: string): Promise<{ file: string; line: string }> {
   const root = await existingFolder(folder);
@@ -19,6 +20,11 @@ export async function ignorePath(folder: string, name: string): Promise<{ file: 
   }
   const file = ignoreFileOf(Buffer.from(root).toString('latin1'));
   const line = `/${escaped(name)}${found.isDirectory() ? '/' : ''}`;
+  if (file !== amlIgnore && (await isTracked(root, name))) {
+    throw new RunyardError('conflict', `Git tracks ${name}: a line in ${file} does not leave it out.`, {
+      action: `Take it out of git (git rm --cached -r "${name}"), or write an .amlignore: it replaces every .gitignore.`,
+    });
+  }
   const target = path.join(root, file);
   const there = await lstat(target).catch(() => undefined);
   if (there && !there.isFile()) {
@@ -32,6 +38,14 @@ export async function ignorePath(folder: string, name: string): Promise<{ file: 
   const added = `${text}${text === '' || text.endsWith('\n') ? '' : newline}${line}${newline}`;
   await replace(target, added, there ? (await stat(target)).mode & 0o777 : 0o644);
   return { file, line };
+}
+
+/** Whether git has all that it would take of a path in its index already: no `.gitignore` changes that. */
+async function isTracked(root: string, name: string): Promise<boolean> {
+  const listed = (...which: string[]) =>
+    gitText(root, ['--literal-pathspecs', 'ls-files', '-z', ...which, '--', name]);
+  if (!(await listed('-c'))) return false;
+  return !(await listed('-o', '--exclude-standard'));
 }
 
 /** Writes a file whole or not at all. */
