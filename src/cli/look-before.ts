@@ -25,9 +25,9 @@ export async function lookBefore(context: Context, body: SubmitRequest): Promise
   for (const { message } of found.concerns) warn(message);
   if (!found.large) return;
   const folders = found.heaviest.filter((one) => one.folder && one.path !== '');
-  const heaviest = folders.slice(0, mostFolders).map((one) => `${one.path} (${formatBytes(one.bytes)})`);
+  const weightOf = (one: { files: number; bytes: number }) =>
+    `${counted(one.files, 'file')}, ${formatBytes(one.bytes)}`;
+  const heaviest = folders.slice(0, mostFolders).map((one) => `${one.path} (${weightOf(one)})`);
   const most = heaviest.length > 0 ? `; the heaviest: ${heaviest.join(', ')}` : '';
-  warn(
-    `${counted(found.files, 'file')}, ${formatBytes(found.bytes)} are sent${most}. ${found.ignoreFile} leaves files out.`,
-  );
+  warn(`${weightOf(found)} are sent${most}. ${found.ignoreFile} leaves files out.`);
 }
