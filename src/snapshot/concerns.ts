@@ -83,7 +83,8 @@ export function argumentConcerns({ root, table, emptyFolders }: Survey, args: re
     if (!existsSync(fsPath(absolute))) continue;
     const taken = empty.has(relative) || table.find(relative) >= 0 || hasBelow(table, relative);
     const isAbsolute = path.posix.isAbsolute(value);
-    if (taken && !isAbsolute && !relative.startsWith('..')) continue;
+    // What is left out is found by its absolute path, what is taken by its relative one.
+    if (taken ? !isAbsolute : isAbsolute) continue;
     found.push({
       kind: 'argument',
       path: textOf(relative),
