@@ -1,5 +1,5 @@
 import { RunyardError } from '../api/errors.ts';
-import type { SubmitRequest } from '../api/requests.ts';
+import type { PreviewSnapshotRequest } from '../api/requests.ts';
 import type { Context } from './context.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { counted, formatBytes } from './output.ts';
@@ -7,15 +7,11 @@ import { counted, formatBytes } from './output.ts';
 const mostFolders = 3;
 
 /**
- * Says on standard error what a person should know before a folder is submitted. Throws `bad_request` for what
+ * Says on standard error what a person should know about what would be sent. Throws `bad_request` for what
  * cannot be taken: nothing has been written then.
  */
-export async function lookBefore(context: Context, body: SubmitRequest): Promise<void> {
-  const { folder, configurationName, configuration, interpreter, environment } = body;
-  const launch = { configurationName, configuration, interpreter, path: environment?.['PATH'] };
-  const found = await untilInterrupted((signal) =>
-    context.client.call('previewSnapshot', { body: { folder, ...launch }, signal }),
-  );
+export async function lookBefore(context: Context, body: PreviewSnapshotRequest): Promise<void> {
+  const found = await untilInterrupted((signal) => context.client.call('previewSnapshot', { body, signal }));
   const refused = found.concerns.find(({ kind }) => kind === 'refused');
   if (refused) {
     const { message, action } = refused;

@@ -276,7 +276,9 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
     environment: submitterEnvironment(),
     requestId: randomUUID(),
   };
-  await lookBefore(context, body);
+  const { configurationName, interpreter, environment } = body;
+  const launch = { configurationName, configuration: inline, interpreter, path: environment?.['PATH'] };
+  await lookBefore(context, { folder: absolute, ...launch });
   await afterSubmit(
     context,
     await context.client.call('submitRun', { params: await context.params(), body }),

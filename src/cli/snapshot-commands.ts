@@ -5,6 +5,7 @@ import { RunyardError } from '../api/errors.ts';
 import type { Context } from './context.ts';
 import { writeFileFrom } from './download.ts';
 import { untilInterrupted } from './interrupt.ts';
+import { lookBefore } from './look-before.ts';
 import { counted, formatBytes, formatTime, print, table } from './output.ts';
 import type { Register } from './register.ts';
 
@@ -167,6 +168,7 @@ async function dryRun(context: Context, folder: string): Promise<void> {
     }
   });
   if (context.json) print(true, all, () => '');
+  await lookBefore(context, { folder });
 }
 
 /** Written as it comes: columns of a fixed width. */

@@ -400,12 +400,29 @@ test('submit says what to know before, and refuses what cannot be taken', async 
   const ran = await runCli(home.dir, ['run', 'submit', folder, '--script', 'train.py', '--wait']);
   assert.equal(ran.code, 0, ran.stderr);
   assert.match(ran.stderr, /^warning: \.env looks like a file with secrets/m);
+  const dry = await runCli(home.dir, ['snapshot', 'create', folder, '--dry-run']);
+  assert.deepEqual([dry.code, dry.stderr], [0, ran.stderr.split('\n')[0] + '\n']);
   symlinkSync('/etc', path.join(folder, 'out'));
   const before = (await home.client.call('listRuns', { params: params() })).runs.length;
   const { code, said } = await refused('run', 'submit', folder, '--script', 'train.py');
   assert.equal(code, 2);
   assert.match(said, /out points outside/);
   assert.equal((await home.client.call('listRuns', { params: params() })).runs.length, before);
+  const dryRefused = await refused('snapshot', 'create', folder, '--dry-run');
+  assert.equal(dryRefused.code, 2);
+  assert.match(dryRefused.said, /out points outside/);
+});
+
+test('arguments: what is taken is found by its relative path, what is left out by its absolute one', async () => {
+  const folder = project('arguments');
+  const at = (name: string) => path.join(folder, name);
+  const given = ['lib', 'x.log', at('lib'), at('x.log'), '--data=x.log'];
+  const body = { folder, configuration: { script: 'train.py', arguments: given } };
+  const { concerns } = await home.client.call('previewSnapshot', { body });
+  assert.deepEqual(
+    concerns.map(({ message }) => /"(.*)"/.exec(message)?.[1]),
+    ['x.log', at('lib'), '--data=x.log'],
+  );
 });
 
 test('rerun with changes; cancel --wait of what has ended; logs --follow of another file', async () => {
