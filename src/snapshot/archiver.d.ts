@@ -14,7 +14,14 @@ declare module 'archiver' {
     constructor(options?: { zlib?: { level?: number } });
     append(
       source: string | Buffer | Readable,
-      data: { name: string; date?: Date; mode?: number; type?: 'symlink'; linkname?: string },
+      data: {
+        name: string;
+        date?: Date;
+        mode?: number;
+        store?: boolean;
+        type?: 'symlink';
+        linkname?: string;
+      },
     ): this;
     file(path: string, data: { name: string; date?: Date; mode?: number }): this;
     symlink(path: string, target: string, mode?: number): this;

@@ -117,6 +117,10 @@ function gatherDirectory(zip: ZipArchive): void {
   };
 }
 
+/** What gains nothing by being made small: it is compressed, or not worth the time. */
+const compressed = /\.(7z|avif|br|bz2|gif|gz|jpe?g|mp[34]|npz|parquet|png|safetensors|webp|whl|xz|zip|zst)$/i;
+const notWorthIt = 256;
+
 async function addItem(
   zip: ZipArchive,
   item: ZipItem,
@@ -130,18 +134,19 @@ async function addItem(
   }
   if ('text' in item) return added(() => zip.append(item.text, { name, date, mode: 0o644 }));
   const { file, mode = 0o644, hash, size } = item;
+  const store = compressed.test(name) || (size !== undefined && size <= notWorthIt);
   if (size !== undefined && size <= smallFile) {
     const content = await readFile(file).catch((cause: unknown) => {
       throw hash ? changed(item.name, cause) : cause;
     });
     if (hash && createHash('sha256').update(content).digest('hex') !== hash) throw changed(item.name);
-    return added(() => zip.append(content, { name, date, mode }));
+    return added(() => zip.append(content, { name, date, mode, store }));
   }
   const content = createReadStream(file, { highWaterMark: smallFile });
   const source = hash ? Readable.from(checked(content, hash, item.name), { objectMode: false }) : content;
   source.on('error', (error: Error) => fail(hash ? changed(item.name, error) : error));
   try {
-    await added(() => zip.append(source, { name, date, mode }));
+    await added(() => zip.append(source, { name, date, mode, store }));
   } finally {
     content.destroy();
   }

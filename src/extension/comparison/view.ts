@@ -43,6 +43,9 @@ export class ComparisonView implements vscode.TreeDataProvider<ChangeNode>, vsco
       this.changed,
       vscode.window.registerFileDecorationProvider(new ChangeDecorations()),
       vscode.workspace.onDidSaveTextDocument(({ uri }) => this.followSave(uri)),
+      // Files change outside of the editor as well: a person who comes back sees what is.
+      vscode.window.onDidChangeWindowState(({ focused }) => focused && this.followFolder()),
+      this.view.onDidChangeVisibility(({ visible }) => visible && this.followFolder()),
     ];
   }
 
@@ -144,6 +147,13 @@ export class ComparisonView implements vscode.TreeDataProvider<ChangeNode>, vsco
     if (!right || !('folder' in right) || uri.scheme !== 'file') return;
     const relative = path.relative(right.folder, uri.fsPath);
     if (relative.startsWith('..') || path.isAbsolute(relative)) return;
+    this.followFolder();
+  }
+
+  /** Compares again in a moment, where one side is a folder as it is now. */
+  private followFolder(): void {
+    const right = this.shown?.sides.right;
+    if (!right || !('folder' in right) || !this.view.visible) return;
     clearTimeout(this.saved);
     this.saved = setTimeout(() => {
       this.refresh().catch((error: unknown) => this.log.error('The comparison cannot be renewed', error));

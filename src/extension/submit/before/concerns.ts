@@ -24,13 +24,14 @@ export async function askAboutRefusals(refused: readonly Concern[]): Promise<Dec
 /** What a snapshot can be taken with, and probably should not. */
 export async function askAboutConcerns(concerns: readonly Concern[]): Promise<Decision> {
   const submit = vscode.l10n.t('Submit Anyway');
-  const leaveOut = vscode.l10n.t('Leave Them Out');
   const secrets = concerns.filter((concern) => concern.kind === 'secret');
+  const leaveOut = secrets.length === 1 ? vscode.l10n.t('Leave It Out') : vscode.l10n.t('Leave Them Out');
   const answer = await vscode.window.showWarningMessage(
     titleOf(concerns, secrets.length),
     { modal: true, detail: listed(concerns) },
-    submit,
+    // The first one is what Enter does: nothing is sent by accident.
     ...(secrets.length > 0 ? [leaveOut] : []),
+    submit,
   );
   if (answer === submit) return 'submit';
   return answer === leaveOut ? 'leaveOut' : 'stop';
