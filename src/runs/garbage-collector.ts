@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { Garbage } from '../api/entities.ts';
 import { collectGarbage } from '../store/garbage.ts';
@@ -25,7 +27,10 @@ export class GarbageCollector {
     clearTimeout(this.timer);
     this.timer = undefined;
     while (this.running) await this.running.catch(() => undefined);
-    this.running = collectGarbage(this.workspace.blobs, ownedBlobs(this.workspace), this.abort.signal);
+    this.running = collectGarbage(this.workspace.blobs, ownedBlobs(this.workspace), {
+      signal: this.abort.signal,
+      forgetCaches: () => rm(path.join(this.workspace.dir, 'cache'), { recursive: true, force: true }),
+    });
     try {
       return await this.running;
     } finally {

@@ -1,6 +1,7 @@
 import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Garbage } from '../api/entities.ts';
+import { systemErrorCode } from '../api/errors.ts';
 import { blobGeneration, generationFile } from './blob-folder.ts';
 import { blobPath, type Blobs } from './blobs.ts';
 
@@ -15,13 +16,23 @@ export type Owned = () => AsyncIterable<string>;
 
 /**
  * Removes every blob that nothing owns, and what killed writers left. What is written meanwhile is safe: whoever
- * relies on blobs says so by `Blobs.using`, and the owners are asked again after each such use.
+ * relies on blobs says so by `Blobs.using`, and the owners are asked again after each such use. `forgetCaches` removes
+ * every stat cache: done where the disk is too full to tell them of the removal.
  */
-export async function collectGarbage(blobs: Blobs, owned: Owned, signal?: AbortSignal): Promise<Garbage> {
+export async function collectGarbage(
+  blobs: Blobs,
+  owned: Owned,
+  { signal, forgetCaches }: { signal?: AbortSignal; forgetCaches: () => Promise<void> },
+): Promise<Garbage> {
   const marks = new Marks(blobs, owned);
   const garbage: Garbage = { blobs: 0, bytes: 0, kept: 0 };
   await marks.update();
   let countedAt = -1;
+  const forgetWhenFull = async (error: unknown) => {
+    // To collect garbage is how room is made.
+    if (!['ENOSPC', 'EDQUOT'].includes(systemErrorCode(error) ?? '')) throw error;
+    await forgetCaches();
+  };
   const remove = async (files: { file: string; hash: string | undefined }[]): Promise<void> => {
     await blobs.removing(async () => {
       // Inside, nobody writes: what is owned now is all that there is to keep.
@@ -30,7 +41,7 @@ export async function collectGarbage(blobs: Blobs, owned: Owned, signal?: AbortS
       garbage.kept += files.length - doomed.length;
       if (doomed.length === 0) return;
       // A snapshot that was taken since the last part knows that part's number, but not of this removal.
-      if (countedAt !== blobs.uses) await countRemoval(blobs.dir);
+      if (countedAt !== blobs.uses) await countRemoval(blobs.dir).catch(forgetWhenFull);
       countedAt = blobs.uses;
       for (const { file, hash } of doomed) {
         const { size } = await stat(file).catch(() => ({ size: 0 }));
@@ -98,8 +109,13 @@ function markOf(hash: string): number {
 /** Before the first removal: stat caches that are older look whether their blobs are still there. */
 async function countRemoval(dir: string): Promise<void> {
   const file = path.join(dir, generationFile);
-  await writeFile(`${file}.tmp`, String(blobGeneration(dir) + 1));
-  await rename(`${file}.tmp`, file);
+  try {
+    await writeFile(`${file}.tmp`, String(blobGeneration(dir) + 1));
+    await rename(`${file}.tmp`, file);
+  } catch (error) {
+    await rm(`${file}.tmp`, { force: true });
+    throw error;
+  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -123,5 +123,38 @@ with open('outputs/huge', 'wb') as f:
   } finally {
     await home.close();
     disk.remove();
+  }
+});
+
+test('garbage is collected on a full disk, and later snapshots are whole', { skip }, async () => {
+  const disk = smallDisk(64);
+  const home = new TestHome({ parent: disk.dir });
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'ry-elsewhere-'));
+  try {
+    const params = { workspace: 'default' };
+    const take = () => home.client.call('createSnapshot', { params, body: { folder } });
+    const old = new Date(Date.now() - 60_000);
+    for (const name of ['a', 'b', 'c']) {
+      writeFileSync(path.join(folder, name), name.repeat(1_000_000));
+      utimesSync(path.join(folder, name), old, old);
+    }
+    // Not racy any more: the next snapshot would take the hashes over.
+    await sleep(2100);
+    const { id } = await take();
+    await home.client.call('deleteSnapshot', { params: { ...params, snapshot: id } });
+    disk.fill();
+    const { blobs } = await home.client.call('collectGarbage', { params });
+    assert.equal(blobs, 4);
+    disk.free();
+    const again = await take();
+    assert.equal(again.id, id);
+    const to = path.join(home.folders, 'restored');
+    const body = { folder: to, as: 'folder' as const };
+    await home.client.call('restoreSnapshot', { params: { ...params, snapshot: id }, body });
+    assert.equal(readFileSync(path.join(to, 'b'), 'utf8'), 'b'.repeat(1_000_000));
+  } finally {
+    await home.close();
+    disk.remove();
+    rmSync(folder, { recursive: true, force: true });
   }
 });
