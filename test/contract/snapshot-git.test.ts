@@ -178,3 +178,16 @@ test('a link that leads outside by way of another link is refused', async () => 
   symlinkSync('d/up/..', path.join(folder, 'out'));
   await assert.rejects(take(folder), /The link out points outside/);
 });
+
+test('a restore into a path that is not absolute here is refused', async () => {
+  const { id } = await take(home.folder('relative', { 'a.py': '1\n' }));
+  for (const folder of ['C:\\x', '/tmp/a\0b']) {
+    await assert.rejects(
+      home.client.call('restoreSnapshot', {
+        params: { workspace: 'default', snapshot: id },
+        body: { folder, as: 'folder' },
+      }),
+      { code: 'bad_request' },
+    );
+  }
+});

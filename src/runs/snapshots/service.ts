@@ -140,11 +140,16 @@ export class SnapshotService {
     return workspace.blobs.using(() => snapshots.compare(args, { signal }));
   }
 
-  restore(
+  /** Throws `bad_request` for a folder that is no absolute path, and as the job. */
+  async restore(
     name: string,
     to: { folder: string; as: 'folder' | 'worktree' },
     signal?: AbortSignal,
   ): Promise<Restored> {
+    // `C:\x` is one elsewhere; here it would be a folder in the server's own.
+    if (!path.isAbsolute(to.folder) || to.folder.includes('\0')) {
+      throw new RunyardError('bad_request', `"${to.folder}" is not an absolute path here.`);
+    }
     const { id, git, sourceDirectory } = this.get(name);
     const { blobs } = this.options.workspace;
     const args = { blobs: blobs.dir, id, git, sourceDirectory, ...to };
