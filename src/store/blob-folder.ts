@@ -58,7 +58,8 @@ export class BlobFolder {
     try {
       writeAll(fd, bytes);
     } catch (error) {
-      rmSync(target, { force: true });
+      // Another thread may have put the whole one in its place meanwhile.
+      if (!this.holds(hash, bytes.length)) rmSync(target, { force: true });
       throw error;
     } finally {
       closeSync(fd);
