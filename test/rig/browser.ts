@@ -206,16 +206,21 @@ export class Workbench {
       : rows.filter({ has: this.page.locator('.label-name', { hasText: exactly(label) }) });
   }
 
-  /** Waits for a row of a tree view and opens it where it is folded. */
+  /**
+   * Waits for a row of a tree view and opens it where it is folded. A tree that is drawn anew meanwhile loses a
+   * click, and its rows are other elements then: it is looked at again, and clicked again.
+   */
   async expandTreeRow(view: string, label: Name): Promise<void> {
     const row = this.treeRows(view, label).first();
     await row.waitFor();
-    if ((await row.getAttribute('aria-expanded')) === 'false') {
+    for (let tries = 1; ; tries++) {
+      if ((await row.getAttribute('aria-expanded')) === 'true') return;
       await row.locator('.monaco-tl-twistie').click();
-      await this.page.waitForFunction(
-        (element) => element?.getAttribute('aria-expanded') === 'true',
-        await row.elementHandle(),
-      );
+      for (let looks = 0; looks < 50; looks++) {
+        if ((await row.getAttribute('aria-expanded')) === 'true') return;
+        await this.page.waitForTimeout(100);
+      }
+      if (tries === 10) throw new Error(`${String(label)} in ${view} does not open`);
     }
   }
 
