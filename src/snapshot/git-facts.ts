@@ -199,7 +199,7 @@ async function submodulesOf(top: string): Promise<GitFacts['submodules']> {
       const folder = path.join(top, name);
       // Not initialised: its folder has no repository of its own.
       const own = (await gitText(folder, ['rev-parse', '--show-prefix'])) === null;
-      if (!own || !hasRepository(folder)) return { path: name, commit: null, dirty: false };
+      if (!own) return { path: name, commit: null, dirty: false };
       const [commit, status] = await Promise.all([
         gitText(folder, ['rev-parse', '--verify', '-q', 'HEAD']),
         gitText(folder, ['status', '--porcelain']),
