@@ -15,7 +15,8 @@ import { fileSize, mainLog, readPart, removeFolder } from './log-files.ts';
 import { readWindow, type Axis } from './metrics/window.ts';
 import * as queries from './queries.ts';
 import type { Sized } from './snapshots/service.ts';
-import { Submissions, type RerunArgs, type SubmitArgs } from './submissions.ts';
+import type { RerunArgs } from './rerun.ts';
+import { Submissions, type SubmitArgs } from './submissions.ts';
 import type { RunWrites } from './writes.ts';
 
 export interface RunServiceOptions {

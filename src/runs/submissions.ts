@@ -7,14 +7,15 @@ import type { RunConfiguration } from '../api/run-configuration.ts';
 import type { Hosts } from '../compute/hosts.ts';
 import { gitProperties } from '../snapshot/git-facts.ts';
 import { existingFolder } from '../snapshot/folder.ts';
-import { readManifest } from '../snapshot/manifest.ts';
 import type { Snapshots } from '../snapshot/snapshots.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
 import { readConfiguration } from './configuration/files.ts';
-import { resolveConfiguration, type ResolvedConfiguration } from './configuration/resolve.ts';
+import { definedOf } from './configuration/defined.ts';
+import { resolveConfiguration } from './configuration/resolve.ts';
 import { deliver, hostHas } from './delivery.ts';
 import { specOf, type Launch } from './launch.ts';
+import { changedConfiguration, type RerunArgs } from './rerun.ts';
 import { PendingSubmits } from './pending.ts';
 import { getRun, runRow, type RunRow } from './queries.ts';
 import type { PreparedRun, RunWrites } from './writes.ts';
@@ -26,16 +27,6 @@ export interface SubmitArgs {
   experiment?: string | undefined;
   displayName?: string | undefined;
   tags?: Record<string, string> | undefined;
-  interpreter?: string | undefined;
-  environment: Record<string, string>;
-  requestId?: string | undefined;
-}
-
-/** What is to be different when a run is run again. */
-export interface RerunArgs {
-  configuration?: Partial<RunConfiguration> | undefined;
-  experiment?: string | undefined;
-  displayName?: string | undefined;
   interpreter?: string | undefined;
   environment: Record<string, string>;
   requestId?: string | undefined;
@@ -130,7 +121,12 @@ export class Submissions {
     const row = runRow(this.options.workspace.reader, id);
     if (!row.snapshot_id) throw new RunyardError('conflict', `The run ${id} has no snapshot to run again.`);
     const { tags } = getRun(this.options.workspace.reader, id);
-    const { configuration, launch, compute, warnings } = await this.changed(row, row.snapshot_id, args);
+    const { configuration, launch, compute, warnings } = await changedConfiguration(
+      this.options.workspace.blobs,
+      row,
+      row.snapshot_id,
+      args,
+    );
     this.options.hosts.get(compute);
     return this.begin({
       experiment: args.experiment === undefined ? row.experiment : experimentOf(args.experiment),
@@ -146,38 +142,6 @@ export class Submissions {
       requestId: args.requestId ?? null,
       snapshotOf: id,
     });
-  }
-
-  /** A run's configuration with changes, resolved against its snapshot; without changes as it was. */
-  private async changed(
-    row: RunRow,
-    snapshot: string,
-    { configuration: changes, interpreter, environment }: RerunArgs,
-  ): Promise<ResolvedConfiguration & { configuration: RunConfiguration }> {
-    const before = JSON.parse(row.configuration) as RunConfiguration;
-    const launch = JSON.parse(row.launch) as Launch;
-    const changed = definedOf(changes);
-    if (Object.keys(changed).length === 0 && interpreter === undefined) {
-      return { configuration: before, launch, compute: row.compute, warnings: [] };
-    }
-    const configuration: RunConfiguration = { target: row.compute, ...before, ...changed };
-    if (interpreter !== undefined) {
-      const { environment: section } = configuration;
-      configuration.environment = {
-        ...section,
-        python: { ...section?.python, interpreterPath: interpreter },
-      };
-    }
-    const { blobs } = this.options.workspace;
-    const isFile = async (path: string) => {
-      for await (const entries of readManifest(blobs, snapshot)) {
-        if (entries.some((entry) => entry.path === path && 'hash' in entry)) return true;
-      }
-      return false;
-    };
-    const submitter = { interpreter: launch.interpreter, environment };
-    const resolved = await resolveConfiguration(row.source_directory, configuration, submitter, isFile);
-    return { ...resolved, configuration };
   }
 
   /** Goes on with a submit that a killed server left; false when the host has the run. */
@@ -395,8 +359,4 @@ export function newRunId(experiment: string): string {
     .replace(/^[^A-Za-z0-9]+|-+$/g, '')
     .slice(0, 64);
   return `${name || 'run'}_${Math.floor(Date.now() / 1000)}_${randomBytes(4).toString('hex')}`;
-}
-
-function definedOf<T extends object>(value: T | undefined): Partial<T> {
-  return Object.fromEntries(Object.entries(value ?? {}).filter(([, v]) => v !== undefined)) as Partial<T>;
 }

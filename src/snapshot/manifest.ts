@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { RunyardError } from '../api/errors.ts';
-import type { Manifest, ManifestEntry } from '../protocol/messages.ts';
+import type { ManifestEntry } from '../protocol/messages.ts';
 import { bytesOf } from './path-text.ts';
 
 /** Where manifests and contents are read from (the store's `Blobs`). */
@@ -190,16 +190,4 @@ function damaged(id: string, how: string): RunyardError {
   return new RunyardError('conflict', `The manifest of the snapshot ${id.slice(0, 12)} is damaged: ${how}.`, {
     action: 'Put the workspace back from a backup, or take the snapshot again.',
   });
-}
-
-/** Files and bytes of a manifest; links are files. */
-export function manifestSize(manifest: Pick<Manifest, 'entries'>): { files: number; bytes: number } {
-  let files = 0;
-  let bytes = 0;
-  for (const entry of manifest.entries) {
-    if ('dir' in entry) continue;
-    files++;
-    if ('size' in entry) bytes += entry.size;
-  }
-  return { files, bytes };
 }

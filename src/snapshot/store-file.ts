@@ -1,29 +1,18 @@
 import { createHash, hash as hashOf } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  rmSync,
-  type Stats,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { RunyardError, systemErrorCode } from '../api/errors.ts';
 import type { BlobFolder } from './blob-folder.ts';
+import { failedWrite } from './failed-write.ts';
 import { unreadable } from './folder.ts';
 import { fsPath, textOf } from './path-text.ts';
+import { TemporaryBlob } from './temporary-blob.ts';
 
 /** Read again this often when a file changes under the reader. */
 const mostReads = 5;
 const partBytes = 1 << 20;
-/** Holes are found in steps of this size: what file systems give out at a time. */
-const pageBytes = 1 << 16;
 
 const readFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 const buffer = Buffer.allocUnsafeSlow(partBytes);
-const zeros = Buffer.alloc(pageBytes);
 
 export interface StoredFile {
   /** As it was before and after it was read. */
@@ -48,7 +37,7 @@ export function storeFile(
   for (let read = 1; ; read++) {
     const fd = openFile(absolute);
     if (fd === undefined) return undefined;
-    let temporary: Temporary | undefined;
+    let temporary: TemporaryBlob | undefined;
     try {
       const before = fstatSync(fd);
       if (!before.isFile()) return undefined;
@@ -59,7 +48,7 @@ export function storeFile(
         hash = hashOf('sha256', buffer.subarray(0, first), 'hex');
       } else {
         const whole = createHash('sha256');
-        temporary = blobs && new Temporary(blobs);
+        temporary = blobs && new TemporaryBlob(blobs);
         for (let length = first; length > 0; length = fill(fd, absolute, Infinity)) {
           check();
           const part = buffer.subarray(0, length);
@@ -118,92 +107,21 @@ function fill(fd: number, absolute: string, expected: number): number {
   return length;
 }
 
-/** A blob while it is written; pages of zeros become holes. */
-class Temporary {
-  private readonly blobs: BlobFolder;
-  private readonly path: string;
-  private fd: number | undefined;
-  private size = 0;
-  private hole = false;
-
-  constructor(blobs: BlobFolder) {
-    this.blobs = blobs;
-    this.path = blobs.temporary();
-    this.fd = guarded(blobs, () => openSync(this.path, 'wx', 0o600));
-  }
-
-  write(part: Buffer): void {
-    guarded(this.blobs, () => {
-      if (part.length < pageBytes) return this.put(part);
-      for (let at = 0; at < part.length;) {
-        const page = part.subarray(at, at + pageBytes);
-        if (page.length === pageBytes && page.equals(zeros)) {
-          this.size += pageBytes;
-          this.hole = true;
-          at += pageBytes;
-          continue;
-        }
-        let end = at + page.length;
-        while (end < part.length && !isHole(part, end)) end += pageBytes;
-        this.put(part.subarray(at, Math.min(end, part.length)));
-        at = end;
-      }
-    });
-  }
-
-  adopt(hash: string): boolean {
-    return guarded(this.blobs, () => {
-      if (this.hole) ftruncateSync(this.fd!, this.size);
-      closeSync(this.fd!);
-      this.fd = undefined;
-      return this.blobs.adopt(this.path, hash, this.size);
-    });
-  }
-
-  /** Removes what was not adopted. */
-  discard(): void {
-    if (this.fd === undefined) return;
-    closeSync(this.fd);
-    this.fd = undefined;
-    rmSync(this.path, { force: true });
-  }
-
-  private put(part: Buffer): void {
-    for (let at = 0; at < part.length;) at += writeSync(this.fd!, part, at, part.length - at, this.size + at);
-    this.size += part.length;
-    this.hole = false;
-  }
-}
-
-function isHole(part: Buffer, at: number): boolean {
-  return at + pageBytes <= part.length && part.subarray(at, at + pageBytes).equals(zeros);
-}
-
-/** A full disk is said as such. */
-function guarded<T>(blobs: BlobFolder, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    const code = systemErrorCode(cause);
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw cause;
-    throw new RunyardError('no_space', `The disk is full: nothing more fits into ${blobs.dir}.`, {
-      action: 'Free some room and try again.',
-      cause,
-    });
-  }
-}
-
 function storeSmall(bytes: Buffer, hash: string, blobs: BlobFolder): boolean {
-  // Asked first: an unchanged blob costs no attempt to write.
+  // Asked first: it is cheaper than an attempt to write that fails.
   if (blobs.holds(hash, bytes.length)) return false;
-  return guarded(blobs, () => blobs.place(hash, bytes));
+  try {
+    return blobs.place(hash, bytes);
+  } catch (error) {
+    throw failedWrite(error, blobs.dir);
+  }
 }
 
 /** Stores bytes that are at hand; their hash, and whether they were new. */
 export function storeBytes(bytes: Buffer, blobs: BlobFolder): { hash: string; stored: boolean } {
   const hash = hashOf('sha256', bytes, 'hex');
   if (blobs.holds(hash, bytes.length)) return { hash, stored: false };
-  const temporary = new Temporary(blobs);
+  const temporary = new TemporaryBlob(blobs);
   try {
     temporary.write(bytes);
     return { hash, stored: temporary.adopt(hash) };

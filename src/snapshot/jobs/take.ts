@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
-import { openSync, closeSync, rmSync, writeSync } from 'node:fs';
 import type { GitFacts } from '../../api/entities.ts';
-import { RunyardError } from '../../api/errors.ts';
 import type { BlobFolder } from '../blob-folder.ts';
 import type { Crew } from '../crew.ts';
 import { readableFolder, resolved } from '../folder.ts';
@@ -28,6 +26,7 @@ import {
 } from '../stat-cache.ts';
 import { Field, type Table } from '../table.ts';
 import { surveyFolder, type Survey } from '../survey.ts';
+import { TemporaryBlob } from '../temporary-blob.ts';
 import type { Job, JobContext } from './context.ts';
 import type { JobTools } from './tools.ts';
 
@@ -186,42 +185,28 @@ async function storeManifest(
   blobs: BlobFolder,
   context: JobContext,
 ): Promise<{ id: string; files: number; bytes: number; isNew: boolean }> {
-  const temporary = blobs.temporary();
+  const temporary = new TemporaryBlob(blobs);
   const hash = createHash('sha256');
   const encoder = new ManifestEncoder();
   let files = 0;
   let bytes = 0;
-  let size = 0;
-  const fd = openSync(temporary, 'wx', 0o600);
-  let open = true;
+  let entries = 0;
+  const write = (part: Buffer) => {
+    hash.update(part);
+    temporary.write(part);
+  };
   try {
-    const write = (part: Buffer) => {
-      hash.update(part);
-      size += part.length;
-      for (let at = 0; at < part.length;) at += writeSync(fd, part, at);
-    };
-    let n = 0;
-    encodeEntries(survey, (text, entrySize) => {
-      if (entrySize !== null) files++;
-      bytes += entrySize ?? 0;
+    encodeEntries(survey, (text, size) => {
+      if (size !== null) files++;
+      bytes += size ?? 0;
       const part = encoder.add(text);
       if (part) write(part);
-      if (++n % 5000 === 0) context.throwIfCanceled();
+      if (++entries % 5000 === 0) context.throwIfCanceled();
     });
     write(encoder.end());
-    closeSync(fd);
-    open = false;
     const id = hash.digest('hex');
-    return { id, files, bytes, isNew: blobs.adopt(temporary, id, size) };
-  } catch (error) {
-    if (open) closeSync(fd);
-    rmSync(temporary, { force: true });
-    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
-      throw new RunyardError('no_space', `The disk is full: nothing more fits into ${blobs.dir}.`, {
-        action: 'Free some room and try again.',
-        cause: error,
-      });
-    }
-    throw error;
+    return { id, files, bytes, isNew: temporary.adopt(id) };
+  } finally {
+    temporary.discard();
   }
 }
