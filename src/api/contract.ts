@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import * as compute from './compute.ts';
 import * as entity from './entities.ts';
 import * as request from './requests.ts';
 import type { RouteName } from './routes.ts';
@@ -39,7 +40,45 @@ export const contract = {
 
   listComputes: {
     summary: 'Compute targets',
-    response: z.object({ computes: z.array(entity.computeSchema) }),
+    response: z.object({ computes: z.array(compute.computeSchema) }),
+  },
+  addCompute: {
+    summary: 'Add a host over SSH as a compute target; nothing is connected yet',
+    body: compute.addComputeSchema,
+    response: compute.computeSchema,
+  },
+  getCompute: { summary: 'One compute target with its load', response: compute.computeSchema },
+  updateCompute: {
+    summary: 'Change the settings of a target; a connection is made anew',
+    body: compute.updateComputeSchema,
+    response: compute.computeSchema,
+  },
+  removeCompute: {
+    summary: 'Forget a target; refused while a run is active there or outputs exist only there',
+    query: z.object({ force: z.enum(['true', 'false']).optional() }),
+    response: ok,
+  },
+  connectCompute: {
+    summary: 'Connect to a target now; questions come as prompts',
+    response: compute.computeSchema,
+  },
+  testCompute: {
+    summary: 'Connect anew and look at everything a run needs, step by step',
+    response: compute.connectionTestSchema,
+  },
+  listComputeCandidates: {
+    summary: 'Hosts that the ssh configuration names',
+    query: z.object({ configFile: z.string().optional() }),
+    response: z.object({ candidates: z.array(compute.computeCandidateSchema) }),
+  },
+  listPrompts: {
+    summary: 'Questions that wait for a person',
+    response: z.object({ prompts: z.array(compute.promptSchema) }),
+  },
+  answerPrompt: {
+    summary: 'Answer or dismiss a prompt; the first answer counts',
+    body: compute.answerPromptSchema,
+    response: ok,
   },
 
   listConfigurations: {
@@ -179,6 +218,11 @@ export const contract = {
   listImages: { summary: 'Logged images', response: z.object({ images: z.array(entity.imageSchema) }) },
   listArtifacts: {
     summary: 'Files of a run: logs, outputs, logged artifacts',
+    response: z.object({ artifacts: z.array(entity.artifactSchema) }),
+  },
+  fetchArtifacts: {
+    summary: 'Bring files that are on the host only into the workspace; goes on where it stopped',
+    body: request.fetchArtifactsSchema,
     response: z.object({ artifacts: z.array(entity.artifactSchema) }),
   },
   readArtifact: {

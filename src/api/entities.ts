@@ -352,17 +352,6 @@ export const monitorSampleSchema = z.object({
 });
 export type MonitorSample = z.infer<typeof monitorSampleSchema>;
 
-export const computeSchema = z.object({
-  name: z.string(),
-  kind: z.enum(['local']),
-  state: z.enum(['idle', 'connecting', 'connected', 'unreachable']),
-  problem: z.string().nullable(),
-  slots: z.number().nullable(),
-  running: z.number().nullable(),
-  queued: z.number().nullable(),
-});
-export type Compute = z.infer<typeof computeSchema>;
-
 /** A run configuration found in a folder, or the reason why it cannot be used. */
 export const foundConfigurationSchema = z.object({
   /** `digits` for `.runyard/digits.runconfig`. */

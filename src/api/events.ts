@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { promptSchema } from './compute.ts';
 import { experimentSchema, runSchema } from './entities.ts';
 
 /**
@@ -30,7 +31,21 @@ export const serverEventSchema = z.discriminatedUnion('type', [
     totalFiles: z.number().nullable(),
     totalBytes: z.number().nullable(),
   }),
+  /** A target came, went or changed: its state, its settings. */
   z.object({ type: z.literal('compute'), name: z.string() }),
+  /** How far the files are that are fetched from the host on demand; the last one has `done: true`. */
+  z.object({
+    type: z.literal('fetch'),
+    runId: z.string(),
+    path: z.string(),
+    bytes: z.number(),
+    totalBytes: z.number(),
+    done: z.boolean(),
+  }),
+  /** A question for a person; after a reconnect a client asks for the list again. */
+  z.object({ type: z.literal('prompt'), prompt: promptSchema }),
+  /** Answered, dismissed, or of no use any more. */
+  z.object({ type: z.literal('prompt.gone'), id: z.string() }),
   z.object({ type: z.literal('workspaces') }),
   /** The server ends; reconnect finds or starts the next one. */
   z.object({ type: z.literal('bye'), reason: z.string() }),

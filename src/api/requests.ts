@@ -100,6 +100,11 @@ export const fileQuerySchema = z.object({
     .default(1024 * 1024),
 });
 
+export const fetchArtifactsSchema = z.object({
+  /** Absent: every file that is on the host only. */
+  paths: z.array(z.string().min(1)).max(10_000).optional(),
+});
+
 /** A path inside a snapshot: `/` between names, none in front; `` is the folder itself. */
 const snapshotPath = z
   .string()

@@ -10,6 +10,16 @@ export const routes = {
   deleteWorkspace: { method: 'DELETE', path: '/v1/workspaces/:workspace' },
 
   listComputes: { method: 'GET', path: '/v1/computes' },
+  addCompute: { method: 'POST', path: '/v1/computes' },
+  getCompute: { method: 'GET', path: '/v1/computes/:compute' },
+  updateCompute: { method: 'PATCH', path: '/v1/computes/:compute' },
+  removeCompute: { method: 'DELETE', path: '/v1/computes/:compute' },
+  connectCompute: { method: 'POST', path: '/v1/computes/:compute/connect' },
+  testCompute: { method: 'POST', path: '/v1/computes/:compute/test' },
+  listComputeCandidates: { method: 'GET', path: '/v1/compute-candidates' },
+  /** Questions of hosts that only a person can answer. */
+  listPrompts: { method: 'GET', path: '/v1/prompts' },
+  answerPrompt: { method: 'POST', path: '/v1/prompts/:prompt' },
 
   listConfigurations: { method: 'GET', path: '/v1/configurations' },
   writeConfiguration: { method: 'PUT', path: '/v1/configurations' },
@@ -54,6 +64,8 @@ export const routes = {
   listDocuments: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/documents' },
   listImages: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/images' },
   listArtifacts: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/artifacts' },
+  /** Answers when all of them are there; the events say how far it is. */
+  fetchArtifacts: { method: 'POST', path: '/v1/workspaces/:workspace/runs/:run/artifacts/fetch' },
   /** Answers with bytes; header `x-runyard-size` is the file's size now. */
   readArtifact: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/artifacts/content' },
   /** Answers with a zip: code (the snapshot), logs and outputs that are in the workspace. */
