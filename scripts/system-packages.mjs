@@ -76,6 +76,11 @@ function findPython() {
   );
 }
 
+/** Programs of administrators are often not on a user's PATH. */
+function findAdmin(program) {
+  return which(program) ?? [`/usr/sbin/${program}`, `/sbin/${program}`].find(existsSync);
+}
+
 function hasFont(dir) {
   if (!existsSync(dir)) return undefined;
   const fonts = readdirSync(dir, { recursive: true, encoding: 'utf8' });
@@ -106,6 +111,16 @@ export const needs = {
       'chromium',
     ],
   },
+  // The hosts of test/rig/ssh-hosts.ts. Their absence skips the tests that need hosts, not the whole suite; with
+  // CI=true those tests fail.
+  sshd: {
+    find: () => findAdmin('sshd'),
+    packages: ['openssh-server'],
+    suites: ['contract'],
+    optional: true,
+  },
+  ssh: { find: () => which('ssh'), packages: ['openssh-client'], suites: ['contract'], optional: true },
+  iproute2: { find: () => findAdmin('ip'), packages: ['iproute2'], suites: ['contract'], optional: true },
   fonts: {
     find: () =>
       process.platform === 'darwin' ? '/System/Library/Fonts' : (hasFont('/usr/share/fonts') ?? undefined),
