@@ -2,7 +2,7 @@
 // packs the Python agent. `--watch` rebuilds on change.
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ZipArchive } from 'archiver';
@@ -18,6 +18,15 @@ const manifest = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf
 const requireBanner =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
+/** A bundle runs on every machine: ssh2 and its helper go on without what was compiled for this one. */
+const withoutNativeModules = {
+  name: 'without-native-modules',
+  setup: (build) =>
+    build.onLoad({ filter: /\.node$/ }, () => ({
+      contents: "throw new Error('there is no native module');",
+    })),
+};
+
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -30,7 +39,14 @@ const common = {
   define: { 'process.env.RUNYARD_BUILD_VERSION': JSON.stringify(manifest.version) },
 };
 
-const node = { ...common, platform: 'node', target: 'node20', format: 'esm', banner: { js: requireBanner } };
+const node = {
+  ...common,
+  plugins: [withoutNativeModules],
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  banner: { js: requireBanner },
+};
 
 const bundles = [
   {
@@ -73,11 +89,14 @@ const bundles = [
 /** Every file under `dir` that belongs into the agent, sorted, as paths relative to `dir`. */
 async function pythonFiles(dir) {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((e) => e.isFile() && e.name.endsWith('.py'))
-    .map((e) => path.relative(dir, path.join(e.parentPath, e.name)))
-    .filter((name) => !name.split(path.sep).includes('tests'))
-    .sort();
+  return (
+    entries
+      .filter((e) => e.isFile() && e.name.endsWith('.py'))
+      .map((e) => path.relative(dir, path.join(e.parentPath, e.name)))
+      // What starts the agent is sent by itself.
+      .filter((name) => !name.split(path.sep).includes('tests') && name !== 'bootstrap.py')
+      .sort()
+  );
 }
 
 /** dist/agent.pyz: a zipapp of python/, the same bytes for the same sources. */
@@ -98,12 +117,13 @@ async function packAgent() {
   }
   await zip.finalize();
   await done;
+  await copyFile(path.join(source, 'bootstrap.py'), path.join(dist, 'bootstrap.py'));
 }
 
 /** One hash over all that a server is made of: two builds with the same hash are the same server. */
 async function writeBuildInfo() {
   const hash = createHash('sha256');
-  for (const name of ['server.mjs', 'writer.mjs', 'snapshot.mjs', 'agent.pyz']) {
+  for (const name of ['server.mjs', 'writer.mjs', 'snapshot.mjs', 'agent.pyz', 'bootstrap.py']) {
     hash.update(await readFile(path.join(dist, name)));
   }
   const info = { version: manifest.version, builtAt: Date.now(), hash: hash.digest('hex').slice(0, 16) };
@@ -123,7 +143,8 @@ await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 if (watch) {
   await Promise.all(bundles.map((b) => esbuild.build(b)));
-  for (const bundle of bundles) await (await esbuild.context({ ...bundle, plugins: [finish] })).watch();
+  for (const bundle of bundles)
+    await (await esbuild.context({ ...bundle, plugins: [...(bundle.plugins ?? []), finish] })).watch();
   console.log('watching');
 } else {
   try {

@@ -80,6 +80,11 @@ export const updateComputeSchema = z.strictObject({
 });
 export type UpdateComputeRequest = z.input<typeof updateComputeSchema>;
 
+export const connectComputeSchema = z.strictObject({
+  /** The caller's ssh agent (`SSH_AUTH_SOCK`): the server's own may be of a window that is long gone. */
+  agentSocket: z.string().optional(),
+});
+
 /** 0..1 and bytes. */
 export const gpuLoadSchema = z.object({
   index: z.number(),

@@ -60,10 +60,12 @@ export const contract = {
   },
   connectCompute: {
     summary: 'Connect to a target now; questions come as prompts',
+    body: compute.connectComputeSchema,
     response: compute.computeSchema,
   },
   testCompute: {
     summary: 'Connect anew and look at everything a run needs, step by step',
+    body: compute.connectComputeSchema,
     response: compute.connectionTestSchema,
   },
   listComputeCandidates: {

@@ -19,6 +19,8 @@ export interface Home {
   workspacesDir: string;
   /** The root folder of the local host's agent. */
   localHostDir: string;
+  /** The compute targets a person has added. */
+  computesFile: string;
 }
 
 /** The home to use: as asked for, else `RUNYARD_HOME`, else `~/.runyard`. */
@@ -33,6 +35,7 @@ export function resolveHome(asked?: string): Home {
     distDir: path.join(dir, 'dist'),
     workspacesDir: path.join(dir, 'workspaces'),
     localHostDir: path.join(dir, 'host'),
+    computesFile: path.join(dir, 'computes.json'),
   };
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { formatTime, print, table } from './output.ts';
 import type { Register } from './register.ts';
 
-/** `runyard workspace ...`, `runyard experiment ...`, `runyard compute ...` */
+/** `runyard workspace ...`, `runyard experiment ...` */
 export function addWorkspaceCommands(program: Command, register: Register): void {
   const workspace = program.command('workspace').description('Workspaces: where everything is kept');
   register(workspace.command('list').description('All workspaces'), async (context) => {
@@ -58,22 +58,4 @@ export function addWorkspaceCommands(program: Command, register: Register): void
       print(context.json, { deleted: name }, () => `deleted ${name}`);
     },
   );
-
-  const compute = program.command('compute').description('Compute targets');
-  register(compute.command('list').description('Compute targets and their queues'), async (context) => {
-    const { computes } = await context.client.call('listComputes');
-    print(context.json, computes, () =>
-      table(
-        ['COMPUTE', 'STATE', 'SLOTS', 'RUNNING', 'QUEUED', 'PROBLEM'],
-        computes.map((one) => [
-          one.name,
-          one.state,
-          String(one.slots ?? '-'),
-          String(one.running ?? '-'),
-          String(one.queued ?? '-'),
-          one.problem ?? '',
-        ]),
-      ),
-    );
-  });
 }

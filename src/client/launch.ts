@@ -31,7 +31,7 @@ interface BuildInfo {
 }
 
 /** Files a server is made of; they are copied together. */
-const serverFiles = ['server.mjs', 'writer.mjs', 'snapshot.mjs', 'agent.pyz', 'build.json'];
+const serverFiles = ['server.mjs', 'writer.mjs', 'snapshot.mjs', 'agent.pyz', 'bootstrap.py', 'build.json'];
 
 /** A server lives for days and mostly waits: a small young generation keeps it small. */
 const memoryFlags = ['--max-semi-space-size=2'];

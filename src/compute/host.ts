@@ -1,130 +1,311 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Compute } from '../api/entities.ts';
+import type { ComputeFacts, ComputeLoad, computeStates } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
-import {
-  helloSchema,
-  hostLoadSchema,
-  protocolVersion,
-  type Hello,
-  type HostLoad,
-} from '../protocol/messages.ts';
+import { helloSchema, hostLoadSchema, protocolVersion, type Hello } from '../protocol/messages.ts';
 import { AgentChannel, type DuplexToAgent } from './channel.ts';
+import { HostProblem, problemOf } from './problem.ts';
+import { Steps } from './steps.ts';
+
+export interface Connecting {
+  nonce: string;
+  steps: Steps;
+  signal: AbortSignal;
+  /** False once a person wants the connection: then questions are shown. */
+  background(): boolean;
+}
+
+/** A stream to an agent, and how it was made. */
+export interface Duplex extends DuplexToAgent {
+  transport?: string;
+  address?: string;
+}
 
 /** Makes a new stream to the host's agent. Throws RunyardError with what a person can do. */
-export type Transport = (nonce: string) => Promise<DuplexToAgent>;
+export type Transport = (connecting: Connecting) => Promise<Duplex>;
+
+export interface HostOptions {
+  name: string;
+  transport: Transport;
+  /** Its state changed. */
+  changed: () => void;
+  /** It sees this machine's files: blobs need not be sent. */
+  sharesFiles?: boolean;
+  /** What `host.configure` is told on every connection. */
+  configuration?: object;
+  /** A person wants the connection that is being made: questions are to be shown. */
+  raised?: () => void;
+}
+
+/** A channel that has said hello. */
+export interface Connection {
+  channel: AgentChannel;
+  hello: Hello;
+  transport: string | null;
+  address: string | null;
+}
 
 const firstRetryMs = 200;
 const longestRetryMs = 30_000;
 const helloTimeoutMs = 20_000;
+/** A connection that lived shorter does not count as a success: what breaks at once is tried less often. */
+const steadyMs = 10_000;
+const loadMs = 5000;
 
 /**
- * A machine that runs things: one channel to its agent, made when first needed and again when it broke.
- * "Cannot be reached" is a state of the host, never of a run.
+ * A machine that runs things: one channel to its agent for everything, made when first needed and again when
+ * it broke. "Cannot be reached" is a state of the host, never of a run.
  */
 export class Host {
   readonly name: string;
-  /** It sees this machine's files: blobs need not be sent. */
   readonly sharesFiles: boolean;
-  private readonly transport: Transport;
-  private readonly changed: () => void;
+  private options: HostOptions;
   private connecting: Promise<AgentChannel> | undefined;
-  private channel: AgentChannel | undefined;
+  private connection: Connection | undefined;
   private stopped = false;
-  private failure: RunyardError | undefined;
-  private load: HostLoad | undefined;
-  hello: Hello | undefined;
+  private person = false;
+  private failure: HostProblem | undefined;
+  private lastFacts: ComputeFacts | null = null;
+  private pauseMs = firstRetryMs;
+  private resting: Promise<void> | undefined;
+  private wake: (() => void) | undefined;
+  private readonly ending = new AbortController();
 
-  constructor(name: string, transport: Transport, changed: () => void, sharesFiles = false) {
-    this.name = name;
-    this.sharesFiles = sharesFiles;
-    this.transport = transport;
-    this.changed = changed;
+  constructor(options: HostOptions) {
+    this.options = options;
+    this.name = options.name;
+    this.sharesFiles = options.sharesFiles ?? false;
   }
 
   get reachable(): boolean {
-    return this.channel !== undefined;
+    return this.connection !== undefined;
   }
 
-  /** The living channel, or a new one. Callers at the same time share one attempt. */
-  connect(): Promise<AgentChannel> {
-    if (this.stopped) return Promise.reject(new RunyardError('unavailable', 'The server is ending.'));
-    if (this.channel) return Promise.resolve(this.channel);
-    this.connecting ??= this.open().finally(() => (this.connecting = undefined));
+  /** Why there is no connection, when the last try failed. */
+  get problem(): HostProblem | undefined {
+    return this.connection ? undefined : this.failure;
+  }
+
+  get state(): (typeof computeStates)[number] {
+    if (this.connection) return 'connected';
+    if (this.connecting) return 'connecting';
+    if (!this.failure) return 'idle';
+    return this.failure.kind;
+  }
+
+  /** How the living connection was made. */
+  get via(): Pick<Connection, 'transport' | 'address'> | undefined {
+    return this.connection;
+  }
+
+  /** What the host said of itself when it was last connected. */
+  get facts(): ComputeFacts | null {
+    return this.lastFacts;
+  }
+
+  /**
+   * The living channel, or a new one; callers at the same time share one try. Only a `person`'s wish shows
+   * questions, and tries again what needs a person. Throws HostProblem.
+   */
+  connect({ person = false } = {}): Promise<AgentChannel> {
+    if (this.stopped) return Promise.reject(new HostProblem('unreachable', 'The server is ending.'));
+    if (this.connection) return Promise.resolve(this.connection.channel);
+    if (!person && !this.connecting && this.failure?.kind === 'attention')
+      return Promise.reject(this.failure);
+    if (person && !this.person) {
+      this.person = true;
+      this.options.raised?.();
+    }
+    if (!this.connecting) {
+      this.connecting = this.open().finally(() => {
+        this.connecting = undefined;
+        this.person = false;
+        this.options.changed();
+      });
+      this.options.changed();
+    }
     return this.connecting;
   }
 
   /** Tries until it is connected, with growing pauses, as long as somebody wants it. */
-  async reconnect(wanted: () => boolean): Promise<AgentChannel | undefined> {
-    for (let pause = firstRetryMs; wanted() && !this.stopped; pause = Math.min(pause * 2, longestRetryMs)) {
+  async reconnect(
+    wanted: () => boolean,
+    failed: (problem: HostProblem) => void = () => {},
+  ): Promise<AgentChannel | undefined> {
+    while (wanted() && !this.stopped) {
       try {
         return await this.connect();
-      } catch {
-        await sleep(pause, undefined, { ref: false });
+      } catch (error) {
+        const problem = problemOf(this.name, error);
+        failed(problem);
+        await this.rest(problem);
       }
     }
     return undefined;
   }
 
-  async describe(): Promise<Compute> {
-    if (this.channel) {
-      const answer = await this.channel.request<unknown>('host.load').catch(() => undefined);
-      this.load = answer ? hostLoadSchema.safeParse(answer.result).data : undefined;
-    }
+  /** What needed a person may be mended: tried again, by whoever waits. */
+  retry(): void {
+    if (!this.connection) this.failure = undefined;
+    this.pauseMs = firstRetryMs;
+    this.wake?.();
+    this.options.changed();
+  }
+
+  /** New settings: the connection is made anew with them. */
+  reconfigure(options: HostOptions): void {
+    this.options = options;
+    this.connection?.channel.close();
+    this.retry();
+  }
+
+  async load(): Promise<ComputeLoad | null> {
+    const channel = this.connection?.channel;
+    if (!channel) return null;
+    const answer = await Promise.race([
+      channel.request<unknown>('host.load').catch(() => undefined),
+      sleep(loadMs, undefined, { ref: false }),
+    ]);
+    const said = answer ? hostLoadSchema.safeParse(answer.result).data : undefined;
+    if (!said) return null;
+    const names = new Map(this.lastFacts?.gpus.map(({ index, name }) => [index, name]));
     return {
-      name: this.name,
-      kind: 'local',
-      state: this.channel
-        ? 'connected'
-        : this.connecting
-          ? 'connecting'
-          : this.failure
-            ? 'unreachable'
-            : 'idle',
-      problem: this.failure?.message ?? null,
-      slots: this.load?.slots ?? null,
-      running: this.load?.running ?? null,
-      queued: this.load?.queued ?? null,
+      cpu: said.cpu ?? null,
+      memoryUsed: said.memory_used ?? null,
+      memoryTotal: said.memory_total ?? null,
+      diskFree: said.disk_free ?? null,
+      gpus: (said.gpus ?? []).map((gpu) => ({
+        index: gpu.index,
+        name: names.get(gpu.index) ?? null,
+        utilisation: gpu.utilisation ?? null,
+        memoryUsed: gpu.memory_used ?? null,
+        memoryTotal: gpu.memory_total ?? null,
+      })),
+      running: said.running,
+      queued: said.queued,
+      slots: said.slots,
     };
+  }
+
+  /** A connection beside the living one, for a test; the caller closes it or lets it be adopted. */
+  openAnother(steps: Steps): Promise<Connection> {
+    return this.make(steps, () => false);
+  }
+
+  /** Takes a new connection for the host's own, where there is none; false when it is not needed. */
+  adopt(connection: Connection): boolean {
+    if (this.connection || this.connecting || this.stopped || !connection.channel.isOpen) return false;
+    this.take(connection);
+    this.wake?.();
+    return true;
   }
 
   stop(): void {
     this.stopped = true;
-    this.channel?.close();
+    this.ending.abort();
+    this.wake?.();
+    this.connection?.channel.close();
   }
 
   private async open(): Promise<AgentChannel> {
     try {
-      const nonce = randomBytes(16).toString('hex');
-      const channel = new AgentChannel(await this.transport(nonce), nonce);
-      const answer = await Promise.race([
-        channel.request<unknown>('hello', { protocol: protocolVersion, client: 'runyard' }),
-        sleep(helloTimeoutMs, undefined, { ref: false }),
-      ]);
-      if (!answer) {
-        channel.close();
-        throw new RunyardError('unavailable', `The agent on ${this.name} does not answer.`);
+      const connection = await this.make(new Steps(), () => !this.person);
+      if (this.stopped) {
+        connection.channel.close();
+        throw new HostProblem('unreachable', 'The server is ending.');
       }
-      this.hello = helloSchema.parse(answer.result);
-      this.channel = channel;
-      this.failure = undefined;
-      void channel.closed.then((error) => {
-        if (this.channel !== channel) return;
-        this.channel = undefined;
-        this.failure = error;
-        this.changed();
-      });
-      return channel;
+      this.take(connection);
+      this.wake?.();
+      return connection.channel;
     } catch (error) {
-      this.failure =
-        error instanceof RunyardError
-          ? error
-          : new RunyardError('unavailable', `${this.name} cannot be used: ${(error as Error).message}`, {
-              cause: error,
-            });
+      this.failure = problemOf(this.name, error);
       throw this.failure;
-    } finally {
-      this.changed();
     }
   }
+
+  private take(connection: Connection): void {
+    const { channel } = connection;
+    const since = performance.now();
+    this.connection = connection;
+    this.failure = undefined;
+    void channel.closed.then((error) => {
+      if (this.connection !== connection) return;
+      if (performance.now() - since > steadyMs) this.pauseMs = firstRetryMs;
+      this.connection = undefined;
+      this.failure = problemOf(this.name, error);
+      this.options.changed();
+    });
+    this.options.changed();
+  }
+
+  private async make(steps: Steps, background: () => boolean): Promise<Connection> {
+    const nonce = randomBytes(16).toString('hex');
+    const duplex = await this.options.transport({ nonce, steps, background, signal: this.ending.signal });
+    const channel = new AgentChannel(duplex, nonce);
+    try {
+      const hello = await steps.run(
+        'hello',
+        'Agent answers',
+        () => this.greet(channel),
+        ({ facts }) => ({ detail: describeFacts(facts) }),
+      );
+      this.lastFacts = factsOf(hello);
+      return { channel, hello, transport: duplex.transport ?? null, address: duplex.address ?? null };
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
+  }
+
+  private async greet(channel: AgentChannel): Promise<Hello> {
+    const answer = await Promise.race([
+      channel.request<unknown>('hello', { protocol: protocolVersion, client: 'runyard' }),
+      sleep(helloTimeoutMs, undefined, { ref: false }),
+    ]);
+    if (!answer) throw new HostProblem('unreachable', `The agent on ${this.name} does not answer.`);
+    const hello = helloSchema.safeParse(answer.result);
+    if (!hello.success) throw new HostProblem('unreachable', `The agent on ${this.name} speaks garbage.`);
+    if (this.options.configuration) await channel.request('host.configure', this.options.configuration);
+    return hello.data;
+  }
+
+  /** Until the next try: a pause for all who wait, or until a person has acted. */
+  private rest(problem: HostProblem): Promise<void> {
+    this.resting ??= new Promise<void>((resolve) => {
+      const timer = problem.kind === 'attention' ? undefined : setTimeout(resolve, this.pauseMs).unref();
+      this.pauseMs = Math.min(this.pauseMs * 2, longestRetryMs);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    }).finally(() => {
+      this.resting = undefined;
+      this.wake = undefined;
+    });
+    return this.resting;
+  }
+}
+
+function factsOf({ facts, root }: Hello): ComputeFacts {
+  return {
+    hostname: facts.hostname,
+    os: facts.os,
+    arch: facts.arch,
+    python: facts.python.version,
+    cpus: facts.cpus,
+    memoryBytes: facts.memory,
+    gpus: facts.gpus.map(({ index, name }) => ({ index, name: name ?? null })),
+    root,
+  };
+}
+
+function describeFacts({ hostname, os, arch, cpus, memory, gpus }: Hello['facts']): string {
+  const names = gpus.map(({ name }) => name ?? 'GPU');
+  const has = names.length > 0 ? names.join(', ') : 'no GPU';
+  return `${hostname}: ${os} ${arch}, ${cpus} CPUs, ${Math.round(memory / 1e9)} GB of memory, ${has}.`;
+}
+
+/** Only for errors of a request: the channel's own are problems of the host. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof RunyardError && !(error instanceof HostProblem) && error.code !== 'unavailable';
 }

@@ -103,18 +103,49 @@ export const hostLoadSchema = z.object({
   memory_used: z.number().nullish(),
   memory_total: z.number().nullish(),
   disk_free: z.number().nullish(),
+  gpus: z
+    .array(
+      z.object({
+        index: z.number(),
+        utilisation: z.number().nullish(),
+        memory_used: z.number().nullish(),
+        memory_total: z.number().nullish(),
+      }),
+    )
+    .nullish(),
   running: z.number(),
   queued: z.number(),
   slots: z.number(),
 });
 export type HostLoad = z.infer<typeof hostLoadSchema>;
 
+/** What the agent says of its host; sizes in bytes. */
+export const factsSchema = z.object({
+  hostname: z.string(),
+  os: z.string(),
+  arch: z.string(),
+  python: z.object({ version: z.string(), executable: z.string() }),
+  cpus: z.number(),
+  memory: z.number(),
+  gpus: z.array(z.object({ index: z.number(), name: z.string().nullish(), memory: z.number().nullish() })),
+  boot: z.string(),
+  /** Epoch ms of the host's clock. */
+  time: z.number().nullish(),
+});
+
+export const canarySchema = z.object({
+  pid: z.number(),
+  start: z.unknown(),
+  systemd: z.boolean(),
+  linger: z.boolean().nullish(),
+});
+
 export const helloSchema = z.object({
   protocol: z.number(),
   agent: z.string(),
   pid: z.number(),
   root: z.string(),
-  facts: z.record(z.string(), z.unknown()),
+  facts: factsSchema,
 });
 export type Hello = z.infer<typeof helloSchema>;
 

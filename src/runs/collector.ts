@@ -3,7 +3,6 @@ import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
 import type { Host } from '../compute/host.ts';
 import { watchAttempt, type Watch } from '../compute/watch.ts';
-import { mostPayloadBytes } from '../protocol/frames.ts';
 import {
   filesReplySchema,
   type AttemptStatus,
@@ -18,6 +17,7 @@ import { attemptDir, isLog, safeName } from './attempt-files.ts';
 import { hostHas } from './delivery.ts';
 import { LogFiles, type LogPosition } from './log-files.ts';
 import { cursorRows, getRun, runRow } from './queries.ts';
+import { fetchToBlob, readRemoteFile, readSmallFiles, smallBytes } from './remote-files.ts';
 import type { RunWrites } from './writes.ts';
 
 /** Files up to this size are brought into the workspace when the run ends; larger ones stay on the host. */
@@ -281,46 +281,68 @@ export class Collector {
       }
     }
     await this.write('runs.files', { id: run, attempt, files });
-    for (const file of files) await this.collect(file);
+    await this.collectAll(files);
     if (!this.last) throw new RunyardError('conflict', `The host did not say how ${run} ended.`);
     await this.write('runs.seal', { id: run, attempt, last: this.last });
     this.options.finished();
   }
 
-  private async collect(file: FileEntry): Promise<void> {
-    const { workspace } = this.options;
-    if (isLog(file.path)) {
-      const position = this.logs.position(file.path);
-      const complete = position?.offset === file.size || file.size === 0;
-      if (complete && (!file.sha256 || (await this.logs.hash(file.path)) === file.sha256)) return;
-      await this.fetchLog(file);
-      return;
+  /** Brings every file of a listing into the workspace, but those that are too large to be taken unasked. */
+  private async collectAll(files: readonly FileEntry[]): Promise<void> {
+    const small: FileEntry[] = [];
+    for (const file of files) {
+      if (isLog(file.path)) await this.collectLog(file);
+      else if (file.size > mostCollectedBytes || (await this.isStored(file))) continue;
+      else if (file.size <= smallBytes) small.push(file);
+      else await this.options.workspace.blobs.using(() => this.store(file));
     }
-    if (file.size > mostCollectedBytes) return;
-    await workspace.blobs.using(() => this.store(file));
+    if (small.length > 0) await this.options.workspace.blobs.using(() => this.storeSmall(small));
+  }
+
+  private async collectLog(file: FileEntry): Promise<void> {
+    const position = this.logs.position(file.path);
+    const complete = position?.offset === file.size || file.size === 0;
+    if (complete && (!file.sha256 || (await this.logs.hash(file.path)) === file.sha256)) return;
+    await this.fetchLog(file);
+  }
+
+  /** The content is here already: of an earlier run, or of a try that was cut off. */
+  private async isStored({ path, sha256 }: FileEntry): Promise<boolean> {
+    const { run, workspace } = this.options;
+    if (!sha256 || !workspace.blobs.has(sha256)) return false;
+    await workspace.blobs.using(async () => {
+      if (workspace.blobs.has(sha256))
+        await this.write('runs.artifactStored', { id: run, path, hash: sha256 });
+    });
+    return true;
   }
 
   /** Stores a file's content and makes the run its owner; no garbage is collected meanwhile. */
   private async store(file: FileEntry): Promise<void> {
     const { run, workspace } = this.options;
-    if (file.sha256 && workspace.blobs.has(file.sha256)) {
-      await this.write('runs.artifactStored', { id: run, path: file.path, hash: file.sha256 });
-      return;
-    }
-    const writer = await workspace.blobs.writer();
     try {
-      for await (const part of this.read(file)) await writer.write(part);
+      const hash = await fetchToBlob(this.options, file, workspace);
+      await this.write('runs.artifactStored', { id: run, path: file.path, hash });
     } catch (error) {
-      await writer.discard();
       // The host could not read it for its hash either (the script took its rights away): it stays there.
       if (!file.sha256 && (error as RunyardError).code === 'not_found') return;
       throw error;
     }
-    const { hash } = await writer.finish();
-    if (file.sha256 && hash !== file.sha256) {
-      throw new RunyardError('conflict', `${file.path} changed while it was fetched.`);
+  }
+
+  private async storeSmall(files: readonly FileEntry[]): Promise<void> {
+    const { run, workspace } = this.options;
+    for await (const { file, content } of readSmallFiles(this.options, files)) {
+      if (content === null) {
+        if (!file.sha256) continue;
+        throw new RunyardError('conflict', `${file.path} changed while it was fetched.`);
+      }
+      const hash = await workspace.blobs.put(content);
+      if (file.sha256 && hash !== file.sha256) {
+        throw new RunyardError('conflict', `${file.path} changed while it was fetched.`);
+      }
+      await this.write('runs.artifactStored', { id: run, path: file.path, hash });
     }
-    await this.write('runs.artifactStored', { id: run, path: file.path, hash });
   }
 
   /** The live tail was a preview; the file as it is at the end is the truth. */
@@ -331,7 +353,7 @@ export class Collector {
     try {
       await handle.truncate(base);
       let at = base;
-      for await (const part of this.read(file)) {
+      for await (const part of readRemoteFile(this.options, file)) {
         hash.update(part);
         await handle.write(part, 0, part.length, at);
         at += part.length;
@@ -341,23 +363,6 @@ export class Collector {
     }
     if (file.sha256 && hash.digest('hex') !== file.sha256) {
       throw new RunyardError('conflict', `${file.path} changed while it was fetched.`);
-    }
-  }
-
-  private async *read(file: FileEntry): AsyncGenerator<Uint8Array> {
-    const { run, attempt, host } = this.options;
-    for (let offset = 0; offset < file.size;) {
-      const channel = await host.connect();
-      const { payload } = await channel.request('file.read', {
-        run,
-        attempt,
-        path: file.path,
-        offset,
-        length: mostPayloadBytes,
-      });
-      if (payload.byteLength === 0) return;
-      yield payload;
-      offset += payload.byteLength;
     }
   }
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunyardError } from '../api/errors.ts';
+import { RunyardError } from '../api/errors.ts';
 import type { AgentChannel } from '../compute/channel.ts';
 import type { Host } from '../compute/host.ts';
 import { missingBlobs, sendMissingBlobs, type BlobSource } from '../compute/upload.ts';
@@ -18,6 +18,8 @@ export interface Delivery {
   request: { spec: Spec; environment: Record<string, string> };
   signal: AbortSignal;
   log(line: string): void;
+  /** The host cannot be used now: the run waits for it. */
+  waits(problem: RunyardError): void;
   /** Bytes sent, of how many. */
   progress(sent: number, total: number): void;
 }
@@ -30,28 +32,48 @@ export async function deliver(
   host: Host,
   blobs: Blobs,
   snapshot: string,
-  { request, signal, log, progress }: Delivery,
+  { request, signal, log, waits, progress }: Delivery,
 ): Promise<void> {
   for (let tries = 1; ; tries++) {
     signal.throwIfAborted();
     let channel: AgentChannel | undefined;
     try {
-      channel = await host.connect();
+      channel = host.sharesFiles ? await host.connect() : await whenReachable(host, signal, waits);
       if (!host.sharesFiles) {
         const missing = await blobsThatLack(channel, blobs, snapshot, signal);
         await sendMissingBlobs(channel, missing, progress, signal);
       }
       signal.throwIfAborted();
-      const shared = host.sharesFiles ? { blobs: [path.resolve(blobs.dir)] } : {};
-      await channel.request('run.submit', { ...request, ...shared });
+      // Another machine has an environment of its own: what it has after the set-up lines.
+      const more = host.sharesFiles ? { blobs: [path.resolve(blobs.dir)] } : { environment: undefined };
+      await channel.request('run.submit', { ...request, ...more });
       return;
     } catch (error) {
       // What the agent itself refuses, it refuses again.
-      if (channel?.isOpen || signal.aborted || tries === mostTries) throw error;
+      if (channel?.isOpen || signal.aborted) throw error;
+      // A bad line may break as often as it likes; a program on this machine should not.
+      if (host.sharesFiles && tries === mostTries) throw error;
       log(`handing ${request.spec.run} to ${host.name}: ${(error as Error).message}; tried again`);
-      await sleep(retryMs * tries, undefined, { signal });
+      await sleep(retryMs * Math.min(tries, mostTries), undefined, { signal });
     }
   }
+}
+
+/** The channel of a host that may be away for long; says why there is none yet. */
+async function whenReachable(
+  host: Host,
+  signal: AbortSignal,
+  waits: (problem: RunyardError) => void,
+): Promise<AgentChannel> {
+  const first = await host.connect().catch((error: RunyardError) => waits(error));
+  if (first) return first;
+  const aborted = new Promise<undefined>((resolve) =>
+    signal.addEventListener('abort', () => resolve(undefined)),
+  );
+  const channel = await Promise.race([host.reconnect(() => !signal.aborted, waits), aborted]);
+  signal.throwIfAborted();
+  if (!channel) throw new RunyardError('unavailable', 'The server is ending.');
+  return channel;
 }
 
 /** Blobs of a snapshot that the host lacks, the manifest among them; asked for some thousand at a time. */

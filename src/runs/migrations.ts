@@ -119,5 +119,7 @@ export const runMigrations: Migrations = {
       id INTEGER PRIMARY KEY REFERENCES blocks (id) ON DELETE CASCADE,
       chunk_ids BLOB NOT NULL, quarters BLOB NOT NULL);
     `,
+    // Whether the host knows that it was collected, and what exists only there.
+    'ALTER TABLE attempts ADD COLUMN told INTEGER NOT NULL DEFAULT 0',
   ],
 };

@@ -15,6 +15,7 @@ import type { RunConfiguration } from '../api/run-configuration.ts';
 import { terminalStatuses, type RunStatus } from '../api/run-status.ts';
 import type { Statements } from '../store/database.ts';
 import { monitorRecordSchema } from '../protocol/messages.ts';
+import { isLog } from './attempt-files.ts';
 import type { Launch } from './launch.ts';
 import { toMetricValue } from './metrics/window.ts';
 
@@ -281,6 +282,50 @@ export function artifactRows(db: Statements, seq: number): ArtifactRow[] {
     'SELECT path, attempt, size, modified_at, hash, stored FROM artifacts WHERE run_seq = ? ORDER BY path',
     seq,
   );
+}
+
+/** Files of a run that the workspace does not have; logs are always there. */
+export function onlyThere(db: Statements, seq: number): string[] {
+  return db
+    .all<{ path: string }>('SELECT path FROM artifacts WHERE run_seq = ? AND stored = 0', seq)
+    .map(({ path }) => path)
+    .filter((path) => !isLog(path));
+}
+
+/** Runs of a target some of whose files exist only there. */
+export function runsOnlyOn(db: Statements, compute: string): string[] {
+  return db
+    .all<{ id: string; path: string }>(
+      `SELECT runs.id, artifacts.path FROM runs JOIN artifacts ON artifacts.run_seq = runs.seq
+       WHERE runs.compute = ? AND artifacts.stored = 0`,
+      compute,
+    )
+    .filter(({ path }) => !isLog(path))
+    .map(({ id }) => id)
+    .filter((id, i, all) => all.indexOf(id) === i);
+}
+
+/** Attempts whose host does not know yet that they are collected. */
+export function untoldAttempts(
+  db: Statements,
+  compute: string,
+  most: number,
+): { run_seq: number; run: string; attempt: number }[] {
+  return db.all(
+    `SELECT attempts.run_seq, runs.id AS run, attempts.number AS attempt
+     FROM attempts JOIN runs ON runs.seq = attempts.run_seq
+     WHERE attempts.sealed = 1 AND attempts.told = 0 AND runs.compute = ? LIMIT ?`,
+    compute,
+    most,
+  );
+}
+
+/** Runs of a target that have not ended. */
+export function countActiveOn(db: Statements, compute: string): number {
+  return db.get<{ n: number }>(
+    `SELECT count(*) AS n FROM runs WHERE compute = ? AND status NOT IN (${terminal})`,
+    compute,
+  )!.n;
 }
 
 export function toArtifact(row: ArtifactRow): Artifact {

@@ -1,7 +1,11 @@
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import { type BlobReader, readManifest } from '../snapshot/manifest.ts';
 import { definedOf } from './configuration/defined.ts';
-import { resolveConfiguration, type ResolvedConfiguration } from './configuration/resolve.ts';
+import {
+  resolveConfiguration,
+  type ResolvedConfiguration,
+  type SettingsOf,
+} from './configuration/resolve.ts';
 import type { Launch } from './launch.ts';
 import type { RunRow } from './queries.ts';
 
@@ -22,11 +26,13 @@ export async function changedConfiguration(
   row: RunRow,
   snapshot: string,
   { configuration: changes, interpreter, environment }: RerunArgs,
+  settingsOf: SettingsOf,
 ): Promise<ResolvedConfiguration & { configuration: RunConfiguration }> {
   const before = JSON.parse(row.configuration) as RunConfiguration;
   const launch = JSON.parse(row.launch) as Launch;
   const changed = definedOf(changes);
   if (Object.keys(changed).length === 0 && interpreter === undefined) {
+    settingsOf(row.compute);
     return { configuration: before, launch, compute: row.compute, warnings: [] };
   }
   const configuration: RunConfiguration = { target: row.compute, ...before, ...changed };
@@ -43,7 +49,15 @@ export async function changedConfiguration(
     }
     return false;
   };
-  const submitter = { interpreter: launch.interpreter, environment };
-  const resolved = await resolveConfiguration(row.source_directory, configuration, submitter, isFile);
+  // Another machine has its interpreters elsewhere.
+  const same = configuration.target === row.compute;
+  const submitter = { interpreter: same ? launch.interpreter : undefined, environment };
+  const resolved = await resolveConfiguration(
+    row.source_directory,
+    configuration,
+    submitter,
+    settingsOf,
+    isFile,
+  );
   return { ...resolved, configuration };
 }

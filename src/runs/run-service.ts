@@ -7,6 +7,8 @@ import { mostPayloadBytes } from '../protocol/frames.ts';
 import type { Snapshots } from '../snapshot/snapshots.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
+import { Acknowledgement } from './acknowledgement.ts';
+import { ArtifactFetch } from './artifact-fetch.ts';
 import { attemptDir, isLog } from './attempt-files.ts';
 import { Collector } from './collector.ts';
 import { downloadRun } from './download.ts';
@@ -34,6 +36,8 @@ export class RunService {
   private readonly options: RunServiceOptions;
   private readonly submissions: Submissions;
   private readonly garbage: GarbageCollector;
+  private readonly acknowledgement: Acknowledgement;
+  private readonly fetching: ArtifactFetch;
   private readonly collectors = new Map<string, Collector>();
   /** Live runs whose host cannot be reached now. */
   private readonly unreachable = new Set<string>();
@@ -41,6 +45,8 @@ export class RunService {
   constructor(options: RunServiceOptions) {
     this.options = options;
     this.garbage = new GarbageCollector(options.workspace, options.log);
+    this.acknowledgement = new Acknowledgement(options);
+    this.fetching = new ArtifactFetch(options);
     this.submissions = new Submissions({
       ...options,
       handedOver: (run, attempt) => {
@@ -59,6 +65,21 @@ export class RunService {
       const { attempts } = this.get(id);
       if (!this.submissions.resume(id, attempts)) this.collect(id, attempts);
     }
+    void this.fetching.sweep().catch((error: Error) => this.options.log(error.message));
+  }
+
+  /** A target was connected, or changed otherwise. */
+  computeChanged(name: string): void {
+    if (this.options.hosts.find(name)?.reachable) this.acknowledgement.soon(name);
+  }
+
+  activeRunsOn(compute: string): number {
+    return queries.countActiveOn(this.reader, compute);
+  }
+
+  /** Runs some of whose files exist only on this target. */
+  runsOnlyOn(compute: string): string[] {
+    return queries.runsOnlyOn(this.reader, compute);
   }
 
   /** Runs that have not ended. */
@@ -162,6 +183,13 @@ export class RunService {
     );
   }
 
+  /** Brings files that are on the host only into the workspace. Throws what keeps them there. */
+  async fetchArtifacts(id: string, paths: string[] | undefined, signal?: AbortSignal): Promise<Artifact[]> {
+    const { compute } = queries.runRow(this.reader, id);
+    await this.fetching.fetch(id, paths, signal).finally(() => this.acknowledgement.soon(compute));
+    return this.artifacts(id);
+  }
+
   /** Bytes of one file: from the workspace where it is, else from the host. Throws `not_found`. */
   async readArtifact(
     id: string,
@@ -228,6 +256,7 @@ export class RunService {
   /** Ends what is under way here; runs go on on their hosts, submits in the next server. */
   async stop(): Promise<void> {
     await this.submissions.leave();
+    this.acknowledgement.stop();
     await this.garbage.stop();
     await Promise.all([...this.collectors.values()].map((collector) => collector.stop()));
   }
@@ -263,6 +292,7 @@ export class RunService {
         this.collectors.delete(run);
         this.unreachable.delete(run);
         void collector.stop();
+        this.acknowledgement.soon(row.compute);
       },
     });
     this.collectors.set(run, collector);
@@ -286,8 +316,10 @@ export class RunService {
     this.collectors.delete(id);
     await collector?.stop();
     await removeFolder(workspace.runDir(id));
-    await hosts
-      .get(compute)
+    const host = hosts.find(compute);
+    // A host that is away keeps it until it is cleaned up there; nobody waits for that.
+    if (!host || (!host.sharesFiles && !host.reachable)) return;
+    await host
       .connect()
       .then((channel) => channel.request('run.delete', { run: id }))
       .catch((error: RunyardError) => {

@@ -94,8 +94,11 @@ export class Submissions {
       ? await readConfiguration(folder, args.configurationName)
       : undefined;
     const configuration: RunConfiguration = { ...found?.configuration, ...definedOf(args.configuration) };
-    const { launch, compute, warnings } = await resolveConfiguration(folder, configuration, args);
-    this.options.hosts.get(compute);
+    const { hosts } = this.options;
+    hosts.noteAgentSocket(args.environment['SSH_AUTH_SOCK']);
+    const { launch, compute, warnings } = await resolveConfiguration(folder, configuration, args, (name) =>
+      hosts.settings(name),
+    );
     const experiment = experimentOf(args.experiment ?? configuration.experiment ?? path.basename(folder));
     return this.begin({
       experiment,
@@ -126,8 +129,8 @@ export class Submissions {
       row,
       row.snapshot_id,
       args,
+      (name) => this.options.hosts.settings(name),
     );
-    this.options.hosts.get(compute);
     return this.begin({
       experiment: args.experiment === undefined ? row.experiment : experimentOf(args.experiment),
       displayName: args.displayName ?? null,
@@ -204,7 +207,9 @@ export class Submissions {
     const { workspace, writer } = this.options;
     const { environment, ...rest } = run;
     const id = newRunId(run.experiment);
-    await this.pending.put(id, { environment });
+    // Another machine never gets this one's variables.
+    const sent = this.options.hosts.get(run.compute).sharesFiles ? environment : {};
+    await this.pending.put(id, { environment: sent });
     let created: Run;
     try {
       created = await writer.write<RunWrites, 'runs.create'>(workspace.file, 'runs.create', {
@@ -261,6 +266,7 @@ export class Submissions {
       request: { spec, environment: pending.environment },
       signal,
       log,
+      waits: (problem) => this.sayWaiting(id, row.compute, problem),
       progress: (bytes, totalBytes) =>
         this.hintProgress(id, {
           stage: 'sending',
@@ -313,6 +319,15 @@ export class Submissions {
       ...prepared,
       properties: { ContentSnapshotId: snapshot.id, ...(git ? gitProperties(git) : {}) },
     });
+  }
+
+  private sayWaiting(id: string, compute: string, problem: RunyardError): void {
+    const { workspace, writer, log } = this.options;
+    const reason = [`Waiting for ${compute}: ${problem.message}`, problem.action].filter(Boolean).join(' ');
+    if (runRow(workspace.reader, id).status_reason === reason) return;
+    writer
+      .write<RunWrites, 'runs.reason'>(workspace.file, 'runs.reason', { id, reason })
+      .catch((error: Error) => log(`${id}: ${error.message}`));
   }
 
   private hintProgress(runId: string, progress: object): void {

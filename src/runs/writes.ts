@@ -213,6 +213,16 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
       );
     },
 
+    /** Whether the host knows what is collected of an attempt. */
+    'runs.told': (tx: Transaction, args: { run: string; attempt: number; told: boolean }): void => {
+      tx.run(
+        'UPDATE attempts SET told = ? WHERE number = ? AND run_seq = (SELECT seq FROM runs WHERE id = ?)',
+        args.told ? 1 : 0,
+        args.attempt,
+        args.run,
+      );
+    },
+
     /**
      * Everything of the attempt is collected: the run ends as its supervisor's last status says, whatever the
      * run has done to its events.

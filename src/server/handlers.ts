@@ -7,6 +7,7 @@ import { existingFolder } from '../snapshot/folder.ts';
 import type { RunyardServer } from './server.ts';
 import { signalOf } from './closed-requests.ts';
 import { Bytes, type Handlers } from './router.ts';
+import { computeHandlers } from './compute-handlers.ts';
 import { snapshotHandlers } from './snapshot-handlers.ts';
 
 /** What each route of the API does. */
@@ -39,7 +40,7 @@ export function makeHandlers(server: RunyardServer): Handlers {
       return {};
     },
 
-    listComputes: async () => ({ computes: await server.hosts.list() }),
+    ...computeHandlers(server),
 
     listConfigurations: async ({ query }) => {
       const folder = await existingFolder(query.folder);
@@ -104,6 +105,9 @@ export function makeHandlers(server: RunyardServer): Handlers {
     },
     listArtifacts: async ({ params }) => ({
       artifacts: await (await runs(params)).artifacts(params['run']!),
+    }),
+    fetchArtifacts: async ({ params, body, res }) => ({
+      artifacts: await (await runs(params)).fetchArtifacts(params['run']!, body.paths, signalOf(res)),
     }),
     readArtifact: async ({ params, query }) => {
       const service = await runs(params);

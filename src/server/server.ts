@@ -5,6 +5,7 @@ import type { Run, ServerInfo } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { Home } from '../api/home.ts';
 import { Hosts } from '../compute/hosts.ts';
+import { Prompts } from '../compute/prompts.ts';
 import { RunService } from '../runs/run-service.ts';
 import { SnapshotService } from '../runs/snapshots/service.ts';
 import { Snapshots } from '../snapshot/snapshots.ts';
@@ -39,6 +40,7 @@ export class RunyardServer {
   readonly version: string;
   readonly hub: EventHub;
   readonly workspaces: Workspaces;
+  readonly prompts: Prompts;
   readonly hosts: Hosts;
   readonly snapshots: Snapshots;
   private readonly options: ServerOptions;
@@ -58,10 +60,16 @@ export class RunyardServer {
     this.version = options.version;
     this.hub = new EventHub(() => this.noteActivity());
     this.writer = new Writer(options.writerThread, (file, event, id) => this.publish(file, event, id), log);
+    this.prompts = new Prompts((event) => this.hub.announce(event));
     this.hosts = new Hosts({
       agentFile: options.agentFile,
       localRoot: home.localHostDir,
-      changed: (name) => this.hub.announce({ type: 'compute', name }),
+      computesFile: home.computesFile,
+      prompts: this.prompts,
+      changed: (name) => {
+        this.hub.announce({ type: 'compute', name });
+        for (const service of this.services.values()) service.computeChanged(name);
+      },
     });
     this.snapshots = new Snapshots(new SnapshotThreads(options.snapshotThread, log), home.dir);
     this.workspaces = new Workspaces(home.workspacesDir, this.writer, (workspace) => this.opened(workspace));
@@ -118,6 +126,11 @@ export class RunyardServer {
   async snapshotsOf(name: string): Promise<SnapshotService> {
     const workspace = await this.workspaces.get(name);
     return this.snapshotServices.get(workspace.file)!;
+  }
+
+  /** Services of the workspaces that are open. */
+  get openServices(): RunService[] {
+    return [...this.services.values()];
   }
 
   deleteWorkspace(name: string): Promise<void> {

@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { Compute } from '../../api/entities.ts';
+import type { Compute } from '../../api/compute.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
 import { back, inputStep, pickStep, runSteps, type StepFrame, type StepItem } from './multi-step.ts';
@@ -167,12 +167,12 @@ export async function askCompute(asker: Asker, answers: Answers): Promise<typeof
   return true;
 }
 
-function describeCompute(compute: Compute): string {
-  const kind = compute.kind === 'local' ? vscode.l10n.t('this machine') : compute.kind;
-  if (compute.slots === null) return kind;
-  const busy = vscode.l10n.t('{0} of {1} slots in use', compute.running ?? 0, compute.slots);
-  const queue = compute.queued ? ` · ${vscode.l10n.t('{0} queued', compute.queued)}` : '';
-  return `${kind} · ${busy}${queue}`;
+function describeCompute({ kind, address, load }: Compute): string {
+  const what = kind === 'local' ? vscode.l10n.t('this machine') : (address ?? kind);
+  if (!load) return what;
+  const busy = vscode.l10n.t('{0} of {1} slots in use', load.running, load.slots);
+  const queue = load.queued ? ` · ${vscode.l10n.t('{0} queued', load.queued)}` : '';
+  return `${what} · ${busy}${queue}`;
 }
 
 /** The experiment, a known or a new one. */

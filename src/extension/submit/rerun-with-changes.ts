@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
-import type { Compute, Run, RunDetail } from '../../api/entities.ts';
+import type { Compute } from '../../api/compute.ts';
+import type { Run, RunDetail } from '../../api/entities.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import type { Connection } from '../connection.ts';
 import { runTitle } from '../format.ts';

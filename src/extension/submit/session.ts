@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { Client } from '../../client/client.ts';
-import type { Compute, FoundConfiguration } from '../../api/entities.ts';
+import type { Compute } from '../../api/compute.ts';
+import type { FoundConfiguration } from '../../api/entities.ts';
 import { type Interpreter, interpreterItem, type Interpreters } from './interpreter.ts';
 import type { AnswersMemory, LastAnswers } from './memory.ts';
 import type { StepItem } from './multi-step.ts';

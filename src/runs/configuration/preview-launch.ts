@@ -1,4 +1,6 @@
+import { localCompute } from '../../api/compute.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
+import { definedOf } from './defined.ts';
 import { readConfiguration } from './files.ts';
 import { findInterpreter } from './resolve.ts';
 
@@ -21,18 +23,15 @@ export async function previewLaunch(
   const named = configurationName ? (await readConfiguration(folder, configurationName)).configuration : {};
   const configuration: RunConfiguration = { ...named, ...definedOf(inline) };
   const environment: Record<string, string> = path === undefined ? {} : { PATH: path };
-  return {
-    arguments: argumentsOf(configuration),
-    interpreter: await findInterpreter(folder, configuration, { interpreter, environment }).catch(() => null),
-  };
+  // Another machine's interpreter has other packages.
+  const here = !configuration.target || configuration.target === localCompute;
+  const found =
+    here && findInterpreter(folder, configuration, { interpreter, environment }).catch(() => null);
+  return { arguments: argumentsOf(configuration), interpreter: found ? await found : null };
 }
 
 function argumentsOf({ command, arguments: args }: RunConfiguration): string[] {
   // A shell line: its words are near enough for looking whether one of them is a path.
   if (typeof command === 'string') return command.split(/[\s"'=;|&<>]+/).filter(Boolean);
   return [...(command ?? []), ...(args ?? [])];
-}
-
-function definedOf<T extends object>(value: T | undefined): Partial<T> {
-  return Object.fromEntries(Object.entries(value ?? {}).filter(([, one]) => one !== undefined)) as Partial<T>;
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { localCompute, type ComputeSettings } from '../../api/compute.ts';
 import { RunyardError } from '../../api/errors.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import type { Launch } from '../launch.ts';
@@ -22,6 +23,9 @@ export interface Submitter {
   environment: Record<string, string>;
 }
 
+/** What a person has set of a target: null for this machine. Throws `not_found` for one that is not there. */
+export type SettingsOf = (compute: string) => Pick<ComputeSettings, 'interpreter'> | null;
+
 const python3 = 'python3';
 /** What no process can be given as an argument or variable. */
 const unfit = /\0|\p{Surrogate}/u;
@@ -34,12 +38,17 @@ export async function resolveConfiguration(
   folder: string,
   configuration: RunConfiguration,
   submitter: Submitter,
+  settingsOf: SettingsOf,
   isFile: IsFile = (relative) => isFileOf(path.join(folder, relative)),
 ): Promise<ResolvedConfiguration> {
   const warnings: string[] = [];
   refuseUnsupported(configuration);
   warnAboutUnused(configuration, warnings);
-  const interpreter = await findInterpreter(folder, configuration, submitter);
+  const compute = configuration.target || localCompute;
+  const settings = settingsOf(compute);
+  const interpreter = settings
+    ? remoteInterpreter(configuration, submitter, settings)
+    : await findInterpreter(folder, configuration, submitter);
   const launch = {
     ...(await whatToRun(folder, configuration, interpreter, isFile)),
     interpreter,
@@ -51,7 +60,7 @@ export async function resolveConfiguration(
     gpus: configuration.resources?.gpus ?? 0,
     maxSeconds: configuration.maxRunDurationSeconds ?? null,
   };
-  return { launch, compute: configuration.target || 'local', warnings };
+  return { launch, compute, warnings };
 }
 
 function stringsOf(values: Record<string, string> | null | undefined): Record<string, string> {
@@ -119,6 +128,23 @@ async function whatToRun(
     command: [interpreter, '-u', name.startsWith('-') ? `./${name}` : name, ...args],
     shell: null,
   };
+}
+
+/** As on this machine, but looked for on the host, when the run starts there. */
+function remoteInterpreter(
+  configuration: RunConfiguration,
+  submitter: Submitter,
+  settings: Pick<ComputeSettings, 'interpreter'>,
+): string {
+  const named = configuration.environment?.python?.interpreterPath;
+  const asked =
+    (named && named !== 'python' ? named : undefined) ??
+    submitter.interpreter ??
+    settings.interpreter ??
+    python3;
+  if (unfit.test(asked))
+    throw new RunyardError('bad_request', 'The interpreter holds a NUL or half a character.');
+  return asked;
 }
 
 /** The configuration's interpreter, else the one the person has selected, else python3 of their PATH. */

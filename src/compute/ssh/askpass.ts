@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+
+/** What the system's `ssh` wants to know: its prompt, and the hint of SSH_ASKPASS_PROMPT (`confirm`, `none`). */
+export type AskpassHandler = (prompt: string, hint: string) => Promise<string | undefined>;
+
+/** Reads a question and prints the answer; runs with the Node of the server. */
+const helper = `
+const { RUNYARD_ASKPASS_SOCKET: socket, RUNYARD_ASKPASS_KEY: key, SSH_ASKPASS_PROMPT: hint = '' } = process.env;
+const prompt = process.argv[2] ?? '';
+let text = '';
+const line = require('node:net').connect(socket, () => line.end(JSON.stringify({ key, prompt, hint })));
+line.setEncoding('utf8').on('data', (part) => (text += part));
+line.on('end', () => {
+  const { answer } = JSON.parse(text || '{}');
+  if (answer === undefined) process.exit(1);
+  process.stdout.write(answer + '\\n');
+});
+line.on('error', () => process.exit(1));
+`;
+
+/** Answers the questions of one `ssh` process: a 0700 folder with a socket and the program that ssh calls. */
+export class Askpass {
+  private readonly dir: string;
+  private readonly server: net.Server;
+  private readonly key = randomBytes(18).toString('base64url');
+
+  constructor(handler: AskpassHandler) {
+    this.dir = mkdtempSync(path.join(os.tmpdir(), 'runyard-'));
+    chmodSync(this.dir, 0o700);
+    const file = path.join(this.dir, 'ask.cjs');
+    writeFileSync(file, helper, { mode: 0o600 });
+    const quoted = [process.execPath, file].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+    writeFileSync(path.join(this.dir, 'ask'), `#!/bin/sh\nexec ${quoted} "$@"\n`, { mode: 0o700 });
+    this.server = net.createServer({ allowHalfOpen: true }, (line) => {
+      let text = '';
+      line.setEncoding('utf8').on('data', (part: string) => (text += part));
+      line.on('error', () => undefined);
+      line.on('end', () => {
+        const { key, prompt, hint } = JSON.parse(text || '{}') as Record<string, string>;
+        if (key !== this.key) return line.destroy();
+        void handler(prompt ?? '', hint ?? '').then((answer) => line.end(JSON.stringify({ answer })));
+      });
+    });
+    this.server.listen(this.socket);
+    this.server.unref();
+  }
+
+  /** Variables for the `ssh` process. */
+  get environment(): Record<string, string> {
+    return {
+      SSH_ASKPASS: path.join(this.dir, 'ask'),
+      SSH_ASKPASS_REQUIRE: 'force',
+      // Before OpenSSH 8.4 a display had to be named.
+      DISPLAY: process.env['DISPLAY'] || ':0',
+      RUNYARD_ASKPASS_SOCKET: this.socket,
+      RUNYARD_ASKPASS_KEY: this.key,
+      ...(process.versions['electron'] ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
+    };
+  }
+
+  close(): void {
+    this.server.close();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  private get socket(): string {
+    return process.platform === 'win32'
+      ? `\\\\.\\pipe\\${path.basename(this.dir)}`
+      : path.join(this.dir, 'socket');
+  }
+}

@@ -1,0 +1,22 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** A command that runs on a host, however it was reached. */
+export interface RemoteCommand {
+  stdin: Writable;
+  stdout: Readable;
+  stderr: Readable;
+  /** Ends the connection it came over. */
+  close(): void;
+  /** Why the connection broke, once it is known. */
+  failure(): Error | undefined;
+}
+
+/** A connection to a host, signed in. */
+export interface RemoteShell {
+  /** `builtin` or `system`. */
+  transport: 'builtin' | 'system';
+  /** For people: `mia@gpu.example.org`. */
+  address: string;
+  exec(command: string): Promise<RemoteCommand>;
+  close(): void;
+}
