@@ -14,9 +14,10 @@ const watch = process.argv.includes('--watch');
 const dist = path.join(root, watch ? 'dist' : `dist.${process.pid}`);
 const manifest = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
 
-/** Lets bundled CommonJS dependencies call require() from an ES module. */
+/** Gives bundled CommonJS dependencies what a CommonJS module has, in an ES module. */
 const requireBanner =
-  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); " +
+  'const __filename = import.meta.filename; const __dirname = import.meta.dirname;';
 
 /** A bundle runs on every machine: ssh2 and its helper go on without what was compiled for this one. */
 const withoutNativeModules = {

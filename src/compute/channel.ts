@@ -66,6 +66,8 @@ export class AgentChannel {
     duplex.output.on('close', () => this.end());
     duplex.output.on('error', (error: Error) => this.end(error));
     duplex.input.on('error', (error: Error) => this.end(error));
+    // Whoever made the stream may have stopped it, so that nothing is lost before somebody listens.
+    duplex.output.resume();
   }
 
   get isOpen(): boolean {

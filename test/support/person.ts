@@ -1,0 +1,49 @@
+import type { Prompt } from '../../src/api/compute.ts';
+import type { AddComputeRequest } from '../../src/api/compute.ts';
+import type { Client } from '../../src/client/client.ts';
+import type { Subscription } from '../../src/client/event-stream.ts';
+import type { SshConfig, SshHost } from '../rig/ssh-hosts.ts';
+
+/** What a person says to a question: the fields' answers (none to accept), or undefined to dismiss it. */
+export type Answer = (prompt: Prompt) => string[] | undefined;
+
+/** Somebody who sits at a face and is asked what hosts want to know. */
+export class Person {
+  readonly asked: Prompt[] = [];
+  answer: Answer = () => undefined;
+  private readonly subscription: Subscription;
+
+  constructor(client: Client) {
+    this.subscription = client.events('default', {
+      onEvent: (event) => {
+        if (event.type !== 'prompt') return;
+        this.asked.push(event.prompt);
+        if (event.prompt.background) return;
+        const answers = this.answer(event.prompt);
+        client
+          .call('answerPrompt', {
+            params: { prompt: event.prompt.id },
+            body: answers ? { answers } : { dismiss: true },
+          })
+          .catch(() => undefined);
+      },
+    });
+  }
+
+  leave(): void {
+    this.subscription.close();
+  }
+}
+
+/** A target for a host of the rig, by its alias. */
+export async function addCompute(
+  client: Client,
+  host: SshHost,
+  { file }: SshConfig,
+  more: Partial<AddComputeRequest> = {},
+): Promise<string> {
+  const { name } = await client.call('addCompute', {
+    body: { name: host.name, host: host.name, configFile: file, ...more },
+  });
+  return name;
+}
