@@ -1,7 +1,16 @@
 // What the suites need from the system: finds it, and as root on Debian or Ubuntu installs what is missing.
 //   node scripts/system-packages.mjs [suite...]     all suites where none is named
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -121,6 +130,12 @@ export const needs = {
   },
   ssh: { find: () => which('ssh'), packages: ['openssh-client'], suites: ['contract'], optional: true },
   iproute2: { find: () => findAdmin('ip'), packages: ['iproute2'], suites: ['contract'], optional: true },
+  shells: {
+    find: () => ['fish', 'tcsh', 'zsh'].map(which).find((file, _, all) => file && all.every(Boolean)),
+    packages: ['fish', 'tcsh', 'zsh'],
+    suites: ['contract'],
+    optional: true,
+  },
   fonts: {
     find: () =>
       process.platform === 'darwin' ? '/System/Library/Fonts' : (hasFont('/usr/share/fonts') ?? undefined),
@@ -161,6 +176,18 @@ function apt(args) {
   });
 }
 
+/** What is installed for the tests is a program, never a service that this machine then runs. */
+function withoutServices(work) {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) return work();
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    return work();
+  } finally {
+    rmSync(policy, { force: true });
+  }
+}
+
 function lastLines(result) {
   return `${result.stdout ?? ''}${result.stderr ?? ''}`.trim().split('\n').slice(-5).join('\n');
 }
@@ -183,7 +210,9 @@ export function ensureSystemPackages(suites = [], log = console.log) {
     log(`installing ${packages.join(' ')}`);
     const update = apt(['update', '-q']);
     if (update.status !== 0) log(`apt-get update failed:\n${lastLines(update)}`);
-    const install = apt(['install', '-q', '-y', '--no-install-recommends', ...packages]);
+    const install = withoutServices(() =>
+      apt(['install', '-q', '-y', '--no-install-recommends', ...packages]),
+    );
     if (install.status !== 0) log(`apt-get install failed:\n${lastLines(install)}`);
     for (const name of missing()) {
       if (!needs[name].otherwise) continue;

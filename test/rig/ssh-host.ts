@@ -103,6 +103,8 @@ export class SshHost {
   private init = 0;
   private pidNamespace = '';
   private wire: SshLink | undefined;
+  /** Hosts behind this one, whose links end here. */
+  private readonly inner: SshHost[] = [];
 
   private constructor(options: SshHostOptions, place: SshHostPlace) {
     this.options = options;
@@ -116,6 +118,7 @@ export class SshHost {
     this.process = `host-${place.index}`;
     this.dir = path.join(place.base, this.process);
     mkdirSync(this.dir);
+    options.behind?.inner.push(this);
   }
 
   /** Of `SshHosts.start`. */
@@ -141,11 +144,11 @@ export class SshHost {
 
   /** Any path of the host, as this machine sees it, until the host is stopped or rebooted. */
   path(inside: string): string {
-    return path.join(`/proc/${this.init}/root`, inside);
+    return path.join(`/proc/${this.running}/root`, inside);
   }
 
   private async boot(): Promise<void> {
-    const { keeper, index, network } = this.place;
+    const { keeper } = this.place;
     writeFileSync(path.join(this.dir, 'host.json'), JSON.stringify(this.specification()));
     const inside = [
       '/usr/bin/python3',
@@ -158,6 +161,13 @@ export class SshHost {
     const flags = ['--mount', '--net', '--pid', '--uts', '--ipc', '--fork', '--kill-child=KILL'];
     this.init = Number(await keeper.start(this.process, ['unshare', ...flags, ...inside]));
     this.pidNamespace = readlinkSync(`/proc/${this.init}/ns/pid`);
+    await this.connect();
+    for (const host of this.inner) if (host.init) await host.connect();
+    await this.startSshd();
+  }
+
+  private async connect(): Promise<void> {
+    const { keeper, index, network } = this.place;
     const { behind, link = 'veth', weather, mtu = link === 'tun' ? 9000 : 1500 } = this.options;
     this.wire = await SshLink.make(keeper, link, {
       number: network.number,
@@ -167,7 +177,11 @@ export class SshHost {
       mtu,
     });
     if (weather) await this.wire.weather(weather);
-    await this.startSshd();
+  }
+
+  private async disconnect(): Promise<void> {
+    await this.wire?.remove();
+    this.wire = undefined;
   }
 
   private specification(): unknown {
@@ -261,7 +275,7 @@ export class SshHost {
       'LC_ALL=C.UTF-8',
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     ];
-    const enter = ['-t', String(this.init), '-m', '-n', '-p', '-u', '-i', '--', 'env', '-i', ...minimal];
+    const enter = ['-t', String(this.running), '-m', '-n', '-p', '-u', '-i', '--', 'env', '-i', ...minimal];
     return [...enter, ...argv];
   }
 
@@ -434,7 +448,10 @@ export class SshHost {
     if (left.trim()) this.killSessions();
   }
 
-  /** Every process ends at once, and the host starts anew: files in homes, /tmp and /var/log stay. */
+  /**
+   * Every process ends at once, and the host starts anew with another boot id: files in homes, /tmp and /var/log
+   * stay, all others are as they were at first.
+   */
   async reboot(): Promise<void> {
     await this.stop();
     await this.boot();
@@ -442,9 +459,9 @@ export class SshHost {
 
   /** The host is gone, as when its plug is pulled. */
   async stop(): Promise<void> {
-    await this.wire?.remove();
-    this.wire = undefined;
+    for (const host of [this, ...this.inner]) await host.disconnect();
     await this.place.keeper.stop(this.process);
+    this.init = 0;
   }
 
   /** After `stop`. */
@@ -453,7 +470,13 @@ export class SshHost {
   }
 
   private get link(): SshLink {
-    if (!this.wire) throw new Error(`${this.name} is stopped`);
+    if (!this.wire) throw new Error(`${this.name} has no link: it or its jump host is stopped`);
     return this.wire;
+  }
+
+  /** This machine's number of the host's first process. */
+  private get running(): number {
+    if (!this.init) throw new Error(`${this.name} is stopped`);
+    return this.init;
   }
 }

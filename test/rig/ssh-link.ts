@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
+import { component } from '../../scripts/system-packages.mjs';
 import type { Keeper } from './ssh-keeper.ts';
 
 const linkScript = path.join(import.meta.dirname, 'ssh/link.py');
@@ -29,7 +30,7 @@ const nobody = '02:00:00:00:00:00';
 
 function ip(pid: number | undefined, ...args: string[]): string {
   const inside = pid === undefined ? [] : ['nsenter', '-t', String(pid), '-n'];
-  const [program, ...rest] = [...inside, 'ip', ...args];
+  const [program, ...rest] = [...inside, component('iproute2').path, ...args];
   try {
     return execFileSync(program!, rest, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   } catch (error) {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { component } from '../../scripts/system-packages.mjs';
 
 let known: { problem: string | undefined } | undefined;
@@ -36,7 +36,9 @@ export function sshRigProblem(): string | undefined {
  * The `skip` of a test that needs hosts. With CI=true nothing is skipped: the test runs, and fails with the
  * reason as soon as it asks for a host.
  */
-export function skipWithoutSshHosts(): string | false {
+export function skipWithoutSshHosts(need: { tun?: boolean; shell?: string } = {}): string | false {
   if (/^(1|true)$/i.test(process.env['CI'] ?? '')) return false;
+  if (need.tun && !existsSync('/dev/net/tun')) return 'a slow link needs /dev/net/tun';
+  if (need.shell && !existsSync(need.shell)) return `${need.shell} is not installed`;
   return sshRigProblem() ?? false;
 }

@@ -2,7 +2,7 @@
 
 A child of the test's process, spoken to in JSON lines. Every program of the rig is a child of this one. When
 stdin ends (the test closed the rig, or was killed) the programs end, and with them their namespaces, links
-and mounts; then the routes and the folder go. Where this process is killed itself, its children end all the
+and mounts; then the network's route and the folder go. Where this process is killed itself, its children end all the
 same, as each asked for that.
 """
 
@@ -25,7 +25,7 @@ base = sys.argv[1]
 libc = ctypes.CDLL(None, use_errno=True)
 keeper = os.getpid()
 children = {}
-undo = []
+networks = []
 locks = []
 
 
@@ -61,9 +61,21 @@ def take_network(_request):
         locks.append(lock)
         # What has no host of its own is unreachable at once, rather than asked for in the world outside.
         ip("route", "replace", "unreachable", prefix + "0/24", "proto", PROTO)
-        undo.append(["route", "del", "unreachable", prefix + "0/24", "proto", PROTO])
+        networks.append((number, prefix))
         return {"number": number, "prefix": prefix}
     raise RuntimeError("no network is free")
+
+
+def free_networks():
+    def try_ip(*args):
+        subprocess.run(["ip", *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    for number, prefix in networks:
+        # The kernel takes its time to remove links whose other side's namespace has ended.
+        for device in os.listdir("/sys/class/net"):
+            if device.startswith("ry%d-" % number):
+                try_ip("link", "del", device)
+        try_ip("route", "del", "unreachable", prefix + "0/24", "proto", PROTO)
 
 
 def tail(file):
@@ -155,8 +167,7 @@ def main():
             end(group)
         for group in groups:
             gone(group)
-        for args in undo:
-            subprocess.run(["ip", *args], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        free_networks()
         shutil.rmtree(base, ignore_errors=True)
 
 
