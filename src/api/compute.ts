@@ -28,12 +28,15 @@ const line = z
 /** `auto`: the built-in client, and the system's `ssh` where it has no answer. */
 export const transports = ['auto', 'builtin', 'system'] as const;
 
+const keepDays = z.number().min(0).max(36_500);
+const keepBytes = z.number().int().min(0);
+
 /** How long run folders and cached blobs stay on a host; what exists only there always stays. */
-export const keepSchema = z.object({
+export const keepSchema = z.strictObject({
   /** Days after which the folder of a collected run goes; 0 keeps none longer than needed. */
-  days: z.number().min(0).max(36_500).default(14),
+  days: keepDays.default(14),
   /** Bytes above which the oldest go earlier. */
-  bytes: z.number().int().min(0).default(50_000_000_000),
+  bytes: keepBytes.default(50_000_000_000),
 });
 export type Keep = z.infer<typeof keepSchema>;
 
@@ -76,7 +79,7 @@ export const updateComputeSchema = z.strictObject({
   interpreter: line.min(1).nullish(),
   slots: z.number().int().min(1).max(1024).nullish(),
   detach: z.enum(['process', 'systemd']).optional(),
-  keep: keepSchema.optional(),
+  keep: z.strictObject({ days: keepDays.optional(), bytes: keepBytes.optional() }).optional(),
 });
 export type UpdateComputeRequest = z.input<typeof updateComputeSchema>;
 
@@ -178,6 +181,10 @@ export const connectionTestSchema = z.object({
   steps: z.array(connectionStepSchema),
 });
 export type ConnectionTest = z.infer<typeof connectionTestSchema>;
+
+/** What a clean-up has removed from a host. */
+export const cleanedSchema = z.object({ runs: z.number(), blobs: z.number(), bytes: z.number() });
+export type Cleaned = z.infer<typeof cleanedSchema>;
 
 /** A host that the ssh configuration names. */
 export const computeCandidateSchema = z.object({

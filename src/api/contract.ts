@@ -68,6 +68,10 @@ export const contract = {
     body: compute.connectComputeSchema,
     response: compute.connectionTestSchema,
   },
+  cleanCompute: {
+    summary: 'Clean up there now: old run folders and cached files that nothing needs',
+    response: compute.cleanedSchema,
+  },
   listComputeCandidates: {
     summary: 'Hosts that the ssh configuration names',
     query: z.object({ configFile: z.string().optional() }),

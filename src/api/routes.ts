@@ -16,6 +16,7 @@ export const routes = {
   removeCompute: { method: 'DELETE', path: '/v1/computes/:compute' },
   connectCompute: { method: 'POST', path: '/v1/computes/:compute/connect' },
   testCompute: { method: 'POST', path: '/v1/computes/:compute/test' },
+  cleanCompute: { method: 'POST', path: '/v1/computes/:compute/clean' },
   listComputeCandidates: { method: 'GET', path: '/v1/compute-candidates' },
   /** Questions of hosts that only a person can answer. */
   listPrompts: { method: 'GET', path: '/v1/prompts' },

@@ -3,6 +3,7 @@ import { RunyardError } from '../api/errors.ts';
 import { Context, type GlobalOptions } from './context.ts';
 import { printError, printJsonError } from './output.ts';
 import { exit, type Register } from './register.ts';
+import { addComputeCommands } from './compute-commands.ts';
 import { addRunCommands } from './run-commands.ts';
 import { addServerCommands } from './server-commands.ts';
 import { addSnapshotCommands } from './snapshot-commands.ts';
@@ -45,6 +46,7 @@ export async function main(argv: string[]): Promise<void> {
   addRunCommands(program, register);
   addSnapshotCommands(program, register);
   addWorkspaceCommands(program, register);
+  addComputeCommands(program, register);
   addServerCommands(program, register);
   try {
     await program.parseAsync(argv);

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Run, RunDetail } from '../api/entities.ts';
+import type { Run } from '../api/entities.ts';
+import { localCompute } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { SubmitRequest } from '../api/requests.ts';
 import { isTerminal } from '../api/run-status.ts';
@@ -11,6 +12,9 @@ import { followLog, waitForEnd } from './follow.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { formatDuration, formatTime, print, runLine, table } from './output.ts';
 import { lookBefore } from './look-before.ts';
+import { connectFirst } from './prompting.ts';
+import { describe, showMetrics } from './run-views.ts';
+import { fetchFiles } from './fetch.ts';
 import { failed, type Register } from './register.ts';
 
 interface SubmitOptions {
@@ -170,6 +174,15 @@ export function addRunCommands(program: Command, register: Register): void {
   );
 
   register(
+    run
+      .command('fetch')
+      .argument('<run>')
+      .argument('[paths...]', 'files; by default all that are on the host only')
+      .description('Bring large outputs from the host into the workspace; goes on where it stopped'),
+    async (context, [id, ...paths]) => fetchFiles(context, id!, paths),
+  );
+
+  register(
     run.command('cancel').argument('<run>').description('Cancel a run').option('--wait', 'wait for its end'),
     async (context, [id], options: { wait?: boolean }) => {
       const params = await context.params({ run: id! });
@@ -218,6 +231,7 @@ export function addRunCommands(program: Command, register: Register): void {
         environment: submitterEnvironment(),
         requestId: randomUUID(),
       };
+      if (options.compute && options.compute !== localCompute) await connectFirst(context, options.compute);
       const next = await context.client.call('rerun', { params: await context.params({ run: id! }), body });
       await afterSubmit(context, next, options);
     },
@@ -279,11 +293,20 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
   const { configurationName, interpreter, environment } = body;
   const launch = { configurationName, configuration: inline, interpreter, path: environment?.['PATH'] };
   await lookBefore(context, { folder: absolute, ...launch });
+  const compute = options.compute ?? (await targetOf(context, absolute, configurationName));
+  if (compute !== localCompute) await connectFirst(context, compute);
   await afterSubmit(
     context,
     await context.client.call('submitRun', { params: await context.params(), body }),
     options,
   );
+}
+
+/** The target that a run configuration names. */
+async function targetOf(context: Context, folder: string, configuration?: string): Promise<string> {
+  if (configuration === undefined) return localCompute;
+  const { configurations } = await context.client.call('listConfigurations', { query: { folder } });
+  return configurations.find(({ name }) => name === configuration)?.configuration?.target || localCompute;
 }
 
 /** With nothing said, a folder's only run configuration is meant. Throws when there are several. */
@@ -327,47 +350,6 @@ async function afterSubmit(
   }
 }
 
-async function showMetrics(
-  context: Context,
-  [id]: string[],
-  options: { name?: string; from?: number; to?: number; points: number },
-): Promise<void> {
-  const params = await context.params({ run: id! });
-  if (options.name === undefined) {
-    const { series } = await context.client.call('listSeries', { params });
-    print(context.json, series, () =>
-      table(
-        ['METRIC', 'LAST', 'STEP', 'MIN', 'MAX', 'POINTS'],
-        series.map((one) => [
-          one.name,
-          String(one.last),
-          String(one.lastStep),
-          String(one.min),
-          String(one.max),
-          String(one.count),
-        ]),
-      ),
-    );
-    return;
-  }
-  const { windows } = await context.client.call('getWindows', {
-    params,
-    body: {
-      names: [options.name],
-      points: options.points,
-      ...(options.from === undefined ? {} : { from: options.from }),
-      ...(options.to === undefined ? {} : { to: options.to }),
-    },
-  });
-  const window = windows[0];
-  if (!window) {
-    throw new RunyardError('not_found', `The run ${id} has no metric "${options.name}".`, {
-      action: `List its metrics with "runyard run metrics ${id}".`,
-    });
-  }
-  print(context.json, window, () => window.steps.map((step, i) => `${step}\t${window.values[i]}`));
-}
-
 function asNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.');
@@ -389,41 +371,4 @@ function submitterEnvironment(): Record<string, string> {
       environment[name] = value;
   }
   return environment;
-}
-
-function describe(run: RunDetail): string[] {
-  const pairs: [string, string][] = [
-    ['run', run.id],
-    ['name', run.displayName],
-    ['experiment', run.experiment],
-    ['status', `${run.status}${run.statusReason ? ` - ${run.statusReason}` : ''}`],
-    ['compute', run.compute],
-    ['command', run.command.join(' ')],
-    ['folder', run.sourceDirectory],
-    ['created', formatTime(run.createdAt)],
-    ['started', formatTime(run.startedAt)],
-    ['ended', formatTime(run.endedAt)],
-    ['duration', formatDuration(run.durationMs)],
-    ['exit code', String(run.exitCode ?? '-')],
-    [
-      'snapshot',
-      run.snapshot ? `${run.snapshot.id} (${run.snapshot.files} files, ${run.snapshot.bytes} bytes)` : '-',
-    ],
-    [
-      'git',
-      run.git?.commit ? `${run.git.commit} ${run.git.branch ?? ''}${run.git.dirty ? ' (dirty)' : ''}` : '-',
-    ],
-  ];
-  for (const [name, value] of Object.entries(run.parameters)) pairs.push([`parameter ${name}`, value]);
-  for (const [name, value] of Object.entries(run.tags)) pairs.push([`tag ${name}`, value]);
-  for (const one of run.series)
-    pairs.push([
-      `metric ${one.name}`,
-      `${one.last} (step ${one.lastStep}, ${one.count} ${one.count === 1 ? 'point' : 'points'})`,
-    ]);
-  for (const warning of run.warnings) pairs.push(['warning', warning]);
-  if (run.badJournalLines > 0) pairs.push(['bad lines', `${run.badJournalLines} (${run.badJournalReason})`]);
-  if (run.error) pairs.push(['error', run.error.message]);
-  const width = Math.max(...pairs.map(([name]) => name.length));
-  return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
 }

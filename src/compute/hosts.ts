@@ -1,6 +1,8 @@
 import path from 'node:path';
 import {
+  cleanedSchema,
   computeSettingsSchema,
+  type Cleaned,
   localCompute,
   updateComputeSchema,
   type AddComputeRequest,
@@ -131,7 +133,8 @@ export class Hosts {
       const { host, settings: old } = this.entry(name);
       if (!old) throw new RunyardError('bad_request', 'This machine has no settings.');
       const changes = updateComputeSchema.parse(request);
-      const settings = computeSettingsSchema.parse({ ...old, ...definedOf(changes) });
+      const keep = { ...old.keep, ...definedOf(changes.keep ?? {}) };
+      const settings = computeSettingsSchema.parse({ ...old, ...definedOf(changes), keep });
       const moved = placeSettings.filter((key) => settings[key] !== old[key]);
       if (moved.length > 0 && activeRuns > 0) {
         throw new RunyardError(
@@ -170,6 +173,12 @@ export class Hosts {
     this.noteAgentSocket(agentSocket);
     const { host, settings } = this.entry(name);
     return testConnection(host, settings);
+  }
+
+  /** Removes old run folders and cached files there now. Throws HostProblem. */
+  async clean(name: string): Promise<Cleaned> {
+    const channel = await this.get(name).connect({ person: true });
+    return cleanedSchema.parse((await channel.request('host.clean')).result);
   }
 
   /** Hosts that an ssh configuration names, with what is known of them. */
@@ -266,6 +275,6 @@ function addressOfSettings({ host, user, port }: ComputeSettings): string {
   return `${user ? `${user}@` : ''}${host}${port ? `:${port}` : ''}`;
 }
 
-function definedOf(changes: UpdateComputeRequest): object {
+function definedOf(changes: object): object {
   return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }

@@ -65,6 +65,7 @@ export function computeHandlers(server: RunyardServer): Pick<Handlers, ComputeRo
       return describe(name);
     },
     testCompute: ({ params, body }) => hosts.test(params['compute']!, body.agentSocket),
+    cleanCompute: ({ params }) => hosts.clean(params['compute']!),
     listComputeCandidates: async ({ query }) => ({ candidates: await hosts.candidates(query.configFile) }),
     listPrompts: () => ({ prompts: prompts.list() }),
     answerPrompt: ({ params, body }) => {

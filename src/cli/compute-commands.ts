@@ -1,0 +1,290 @@
+import type { Command } from 'commander';
+import {
+  localCompute,
+  type AddComputeRequest,
+  type Compute,
+  type ConnectionStep,
+  type UpdateComputeRequest,
+} from '../api/compute.ts';
+import { RunyardError } from '../api/errors.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { counted, formatBytes, print, table } from './output.ts';
+import { agentSocket, answeringPrompts, connectFirst } from './prompting.ts';
+import { failed, type Register } from './register.ts';
+
+interface SettingOptions {
+  host?: string;
+  user?: string;
+  port?: string;
+  transport?: string;
+  sshConfig?: string;
+  root?: string;
+  setup?: string[] | boolean;
+  python?: string;
+  slots?: string;
+  detach?: string;
+  keepDays?: string;
+  keepBytes?: string;
+}
+
+/** `runyard compute ...` */
+export function addComputeCommands(program: Command, register: Register): void {
+  const compute = program.command('compute').description('Compute targets: this machine, and hosts over SSH');
+
+  register(compute.command('list').description('Compute targets, their load and queues'), async (context) => {
+    const { computes } = await context.client.call('listComputes');
+    print(context.json, computes, () =>
+      table(
+        ['COMPUTE', 'ADDRESS', 'STATE', 'RUNNING', 'QUEUED', 'CPU', 'MEMORY', 'GPU', 'PROBLEM'],
+        computes.map(row),
+      ),
+    );
+  });
+
+  register(
+    settings(
+      compute
+        .command('add')
+        .argument('<name>', 'how the target is called here')
+        .argument('[host]', 'an alias of your ssh configuration, or [user@]host[:port]; by default the name')
+        .description('Add a host over SSH'),
+    ),
+    async (context, [name, host], options: SettingOptions) => {
+      const body = { ...addressOf(host ?? name!), ...settingsOf(options), name: name! } as AddComputeRequest;
+      const added = await context.client.call('addCompute', { body });
+      print(
+        context.json,
+        added,
+        () => `added ${describeBriefly(added)}; try it: runyard compute test ${added.name}`,
+      );
+    },
+  );
+
+  register(
+    settings(
+      compute
+        .command('edit')
+        .argument('<name>')
+        .description('Change settings of a target; what is not named stays')
+        .option('--host <host>', 'another host: an alias or a name')
+        .option('--no-setup', 'no set-up lines'),
+    ),
+    async (context, [name], options: SettingOptions) => {
+      const { host, ...more } = options;
+      const body: UpdateComputeRequest = {
+        ...(host === undefined ? {} : addressOf(host)),
+        ...settingsOf({ ...more, ...(options.setup === false ? { setup: [] } : {}) }),
+      };
+      if (Object.keys(body).length === 0) {
+        throw new RunyardError('bad_request', 'It is not said what is to be changed.', {
+          action: 'Add --help for what can be.',
+        });
+      }
+      const changed = await context.client.call('updateCompute', { params: { compute: name! }, body });
+      print(context.json, changed, () => `changed ${describeBriefly(changed)}`);
+    },
+  );
+
+  register(compute.command('show').argument('<name>').description('One target'), async (context, [name]) => {
+    const found = await context.client.call('getCompute', { params: { compute: name! } });
+    print(context.json, found, () => describe(found));
+  });
+
+  register(
+    compute
+      .command('connect')
+      .argument('<name>')
+      .description('Connect now; asks what the host wants to know'),
+    async (context, [name]) => {
+      await connectFirst(context, name!);
+      const found = await context.client.call('getCompute', { params: { compute: name! } });
+      print(context.json, found, () => `${found.name} is ${found.state}`);
+    },
+  );
+
+  register(
+    compute
+      .command('test')
+      .argument('<name>')
+      .description('Look at everything a run needs there, step by step; exit code 1 when a step failed'),
+    async (context, [name]) => {
+      const result = await answeringPrompts(context, name!, () =>
+        untilInterrupted((signal) =>
+          context.client.call('testCompute', { params: { compute: name! }, body: agentSocket(), signal }),
+        ),
+      );
+      print(context.json, result, () => result.steps.flatMap(stepLines));
+      if (!result.ok) failed();
+    },
+  );
+
+  register(
+    compute
+      .command('hosts')
+      .description('Hosts that the ssh configuration names')
+      .option('--ssh-config <file>', 'another one than ~/.ssh/config'),
+    async (context, _args, options: { sshConfig?: string }) => {
+      const { candidates } = await context.client.call('listComputeCandidates', {
+        query: options.sshConfig ? { configFile: options.sshConfig } : {},
+      });
+      print(context.json, candidates, () =>
+        table(
+          ['HOST', 'ADDRESS', 'TARGETS'],
+          candidates.map((one) => [
+            one.host,
+            `${one.user ?? ''}@${one.hostName ?? one.host}${one.port && one.port !== 22 ? `:${one.port}` : ''}`,
+            one.usedBy.join(', '),
+          ]),
+        ),
+      );
+    },
+  );
+
+  register(
+    compute
+      .command('clean')
+      .argument('<name>')
+      .description('Remove old run folders and cached files there now; what exists only there stays'),
+    async (context, [name]) => {
+      if (name !== localCompute) await connectFirst(context, name!);
+      const cleaned = await context.client.call('cleanCompute', { params: { compute: name! } });
+      print(
+        context.json,
+        cleaned,
+        () =>
+          `removed ${counted(cleaned.runs, 'run folder')} and ${counted(cleaned.blobs, 'cached file')}, ${formatBytes(cleaned.bytes)}`,
+      );
+    },
+  );
+
+  register(
+    compute
+      .command('remove')
+      .argument('<name>')
+      .description('Forget a target; nothing is removed from the host')
+      .option('--force', 'also when outputs of runs exist only there'),
+    async (context, [name], options: { force?: boolean }) => {
+      await context.client.call('removeCompute', {
+        params: { compute: name! },
+        query: options.force ? { force: 'true' as const } : {},
+      });
+      print(context.json, { removed: name }, () => `removed ${name}`);
+    },
+  );
+}
+
+function settings(command: Command): Command {
+  return command
+    .option('--user <name>', 'who signs in; by default what the ssh configuration says')
+    .option('--port <n>', 'the port; by default what the ssh configuration says')
+    .option('--transport <kind>', 'auto, builtin, or system (the ssh of this machine)')
+    .option('--ssh-config <file>', 'another ssh configuration than ~/.ssh/config')
+    .option('--root <folder>', "Runyard's folder on the host; by default ~/.runyard/host")
+    .option('--setup <lines...>', 'shell lines before anything else there: "module load cuda"')
+    .option('--python <interpreter>', 'the Python of runs; by default python3 after the set-up lines')
+    .option('--slots <n>', 'runs at a time; "auto": one for each GPU, else half of the CPUs')
+    .option('--detach <how>', 'process, or systemd where the host ends what a session leaves')
+    .option('--keep-days <n>', 'days after which the folder of a collected run goes')
+    .option('--keep-bytes <n>', 'bytes above which the oldest go earlier');
+}
+
+/** `[user@]host[:port]`; an IPv6 address with a port stands in brackets. */
+function addressOf(text: string): { host: string; user?: string; port?: number } {
+  const at = text.lastIndexOf('@');
+  const rest = text.slice(at + 1);
+  const found = /^\[([^\]]*)\](?::(\d+))?$/.exec(rest) ?? /^([^:]*)(?::(\d+))?$/.exec(rest) ?? [rest, rest];
+  return {
+    host: found[1]!,
+    ...(at >= 0 ? { user: text.slice(0, at) } : {}),
+    ...(found[2] ? { port: Number(found[2]) } : {}),
+  };
+}
+
+function settingsOf(options: SettingOptions): UpdateComputeRequest {
+  const { user, port, transport, sshConfig, root, setup, python, slots, detach, keepDays, keepBytes } =
+    options;
+  const keep = keepDays !== undefined || keepBytes !== undefined;
+  return {
+    ...(user === undefined ? {} : { user: user || null }),
+    ...(port === undefined ? {} : { port: port === '' ? null : number(port, '--port') }),
+    ...(transport === undefined ? {} : { transport: transport as 'auto' }),
+    ...(sshConfig === undefined ? {} : { configFile: sshConfig || null }),
+    ...(root === undefined ? {} : { root }),
+    ...(Array.isArray(setup) ? { setup } : {}),
+    ...(python === undefined ? {} : { interpreter: python || null }),
+    ...(slots === undefined ? {} : { slots: slots === 'auto' ? null : number(slots, '--slots') }),
+    ...(detach === undefined ? {} : { detach: detach as 'process' }),
+    ...(keep
+      ? {
+          keep: {
+            ...(keepDays === undefined ? {} : { days: number(keepDays, '--keep-days') }),
+            ...(keepBytes === undefined ? {} : { bytes: number(keepBytes, '--keep-bytes') }),
+          },
+        }
+      : {}),
+  };
+}
+
+function number(text: string, option: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value))
+    throw new RunyardError('bad_request', `${option} ${text} is not a number.`);
+  return value;
+}
+
+function row({ name, address, state, load, problem }: Compute): string[] {
+  const percent = (value: number | null) => (value === null ? '-' : `${Math.round(value * 100)} %`);
+  const busy = load?.gpus.filter(({ utilisation }) => (utilisation ?? 0) > 0.05).length ?? 0;
+  return [
+    name,
+    address ?? '-',
+    state,
+    load ? `${load.running}/${load.slots}` : '-',
+    load ? String(load.queued) : '-',
+    percent(load?.cpu ?? null),
+    load?.memoryUsed && load.memoryTotal
+      ? `${formatBytes(load.memoryUsed)}/${formatBytes(load.memoryTotal)}`
+      : '-',
+    load && load.gpus.length > 0 ? `${busy}/${load.gpus.length}` : '-',
+    problem ?? '',
+  ];
+}
+
+function describeBriefly({ name, address }: Compute): string {
+  return `${name} (${address})`;
+}
+
+function describe(compute: Compute): string[] {
+  const { settings, facts, load } = compute;
+  const pairs: [string, string][] = [
+    ['compute', compute.name],
+    ['address', compute.address ?? 'this machine'],
+    ['state', `${compute.state}${compute.transport ? ` (${compute.transport})` : ''}`],
+  ];
+  if (compute.problem) pairs.push(['problem', [compute.problem, compute.action].filter(Boolean).join(' ')]);
+  if (facts) {
+    pairs.push(['host', `${facts.hostname}, ${facts.os} ${facts.arch}, Python ${facts.python}`]);
+    pairs.push(['size', `${facts.cpus} CPUs, ${formatBytes(facts.memoryBytes)} of memory`]);
+    for (const { index, name } of facts.gpus) pairs.push([`gpu ${index}`, name ?? '-']);
+    pairs.push(['folder', facts.root]);
+  }
+  if (load) {
+    pairs.push(['queue', `${load.running} of ${load.slots} running, ${load.queued} waiting`]);
+    if (load.cpu !== null) pairs.push(['cpu', `${Math.round(load.cpu * 100)} %`]);
+    if (load.diskFree !== null) pairs.push(['disk', `${formatBytes(load.diskFree)} free`]);
+  }
+  if (settings) {
+    for (const line of settings.setup) pairs.push(['set-up', line]);
+    pairs.push(['python', settings.interpreter ?? 'python3 of the PATH']);
+    pairs.push(['detach', settings.detach]);
+    pairs.push(['keeps', `${settings.keep.days} days, ${formatBytes(settings.keep.bytes)}`]);
+  }
+  const width = Math.max(...pairs.map(([name]) => name.length));
+  return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+const marks = { ok: 'ok  ', warning: 'WARN', failed: 'FAIL', skipped: '-   ' } as const;
+
+function stepLines({ state, title, detail, action }: ConnectionStep): string[] {
+  return [`${marks[state]}  ${title}: ${detail}`, ...(action ? [`      ${action}`] : [])];
+}

@@ -1,0 +1,84 @@
+import type { RunDetail } from '../api/entities.ts';
+import { RunyardError } from '../api/errors.ts';
+import type { Context } from './context.ts';
+import { formatDuration, formatTime, print, table } from './output.ts';
+
+/** Metrics of a run, or the points of one. */
+export async function showMetrics(
+  context: Context,
+  [id]: string[],
+  options: { name?: string; from?: number; to?: number; points: number },
+): Promise<void> {
+  const params = await context.params({ run: id! });
+  if (options.name === undefined) {
+    const { series } = await context.client.call('listSeries', { params });
+    print(context.json, series, () =>
+      table(
+        ['METRIC', 'LAST', 'STEP', 'MIN', 'MAX', 'POINTS'],
+        series.map((one) => [
+          one.name,
+          String(one.last),
+          String(one.lastStep),
+          String(one.min),
+          String(one.max),
+          String(one.count),
+        ]),
+      ),
+    );
+    return;
+  }
+  const { windows } = await context.client.call('getWindows', {
+    params,
+    body: {
+      names: [options.name],
+      points: options.points,
+      ...(options.from === undefined ? {} : { from: options.from }),
+      ...(options.to === undefined ? {} : { to: options.to }),
+    },
+  });
+  const window = windows[0];
+  if (!window) {
+    throw new RunyardError('not_found', `The run ${id} has no metric "${options.name}".`, {
+      action: `List its metrics with "runyard run metrics ${id}".`,
+    });
+  }
+  print(context.json, window, () => window.steps.map((step, i) => `${step}\t${window.values[i]}`));
+}
+
+/** Everything of a run that fits on a page. */
+export function describe(run: RunDetail): string[] {
+  const pairs: [string, string][] = [
+    ['run', run.id],
+    ['name', run.displayName],
+    ['experiment', run.experiment],
+    ['status', `${run.status}${run.statusReason ? ` - ${run.statusReason}` : ''}`],
+    ['compute', run.compute],
+    ['command', run.command.join(' ')],
+    ['folder', run.sourceDirectory],
+    ['created', formatTime(run.createdAt)],
+    ['started', formatTime(run.startedAt)],
+    ['ended', formatTime(run.endedAt)],
+    ['duration', formatDuration(run.durationMs)],
+    ['exit code', String(run.exitCode ?? '-')],
+    [
+      'snapshot',
+      run.snapshot ? `${run.snapshot.id} (${run.snapshot.files} files, ${run.snapshot.bytes} bytes)` : '-',
+    ],
+    [
+      'git',
+      run.git?.commit ? `${run.git.commit} ${run.git.branch ?? ''}${run.git.dirty ? ' (dirty)' : ''}` : '-',
+    ],
+  ];
+  for (const [name, value] of Object.entries(run.parameters)) pairs.push([`parameter ${name}`, value]);
+  for (const [name, value] of Object.entries(run.tags)) pairs.push([`tag ${name}`, value]);
+  for (const one of run.series)
+    pairs.push([
+      `metric ${one.name}`,
+      `${one.last} (step ${one.lastStep}, ${one.count} ${one.count === 1 ? 'point' : 'points'})`,
+    ]);
+  for (const warning of run.warnings) pairs.push(['warning', warning]);
+  if (run.badJournalLines > 0) pairs.push(['bad lines', `${run.badJournalLines} (${run.badJournalReason})`]);
+  if (run.error) pairs.push(['error', run.error.message]);
+  const width = Math.max(...pairs.map(([name]) => name.length));
+  return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
