@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 from . import gpus
 from .host import boot_id, cpu_count, memory_total
@@ -20,4 +21,5 @@ def facts(root):
         "memory": memory_total(),
         "gpus": gpus.listed(root),
         "boot": boot_id(),
+        "time": int(time.time() * 1000),
     }
