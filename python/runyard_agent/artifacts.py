@@ -14,6 +14,9 @@ from .text import from_fs, fs, path_bytes, path_text
 _ENTRIES = 200
 _HASHED = 1 << 21
 
+#: Files that one reply tells of, so that their sizes fit into its header.
+_MANY = 20000
+
 #: What a listing may take in a header; a longer one is asked for in pieces.
 LISTING_LIMIT = 900000
 
@@ -142,6 +145,52 @@ def page(files, after):
 def read(attempt, path, offset, length):
     """`(size of the file, bytes at offset)` of an artifact. AgentError bad_request for a path that leads outside,
     not_found for one that is not there."""
+    fd, size = _open(attempt, path)
+    try:
+        return size, os.pread(fd, length, offset)
+    finally:
+        os.close(fd)
+
+
+def read_many(attempt, paths, room):
+    """A generator (turns) that returns `(sizes, bytes)` of whole artifacts, up to `room` bytes of them. A size is
+    None for a file that cannot be read, -1 for one that is longer than `room`; where the next one has no room any
+    more the sizes end."""
+    if not isinstance(paths, list):
+        raise AgentError("bad_request", "paths must be a list of paths.")
+    for path in paths:
+        checks.relative_path(path)
+    sizes = []
+    parts = []
+    left = room
+    for path in paths[:_MANY]:
+        if len(sizes) % 20 == 19:
+            yield
+        try:
+            fd, size = _open(attempt, path)
+        except AgentError:
+            sizes.append(None)
+            continue
+        try:
+            if size > room:
+                sizes.append(-1)
+                continue
+            if size > left:
+                break
+            data = os.pread(fd, size, 0) if size else b""
+        except OSError:
+            sizes.append(None)
+            continue
+        finally:
+            os.close(fd)
+        sizes.append(len(data))
+        parts.append(data)
+        left -= len(data)
+    return sizes, b"".join(parts)
+
+
+def _open(attempt, path):
+    """`(descriptor, size)` of an artifact, for reading; errors as `read` says."""
     path = checks.relative_path(path)
     prefix, folder = next(item for item in folders(attempt) if path.startswith(item[0]))
     file = fs(folder) + b"/" + fs(path[len(prefix):])
@@ -154,10 +203,8 @@ def read(attempt, path, offset, length):
         fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         raise AgentError("not_found", "The run has no artifact %s." % path)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise AgentError("not_found", "The run has no artifact %s (it is no file)." % path)
-        return found.st_size, os.pread(fd, length, offset)
-    finally:
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
         os.close(fd)
+        raise AgentError("not_found", "The run has no artifact %s (it is no file)." % path)
+    return fd, found.st_size

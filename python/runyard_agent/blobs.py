@@ -1,6 +1,8 @@
 """Content by SHA-256 below `<root>/blobs/<2>/<62>`, written once and as a whole."""
 
 import os
+import stat
+import time
 
 from . import checks
 from .atomic import read_bytes, write_all
@@ -9,6 +11,12 @@ from .errors import AgentError
 
 #: Blobs that may be under way at a time; each holds a descriptor.
 _UNDER_WAY = 64
+
+#: Seconds for which a use of a blob need not be noted again.
+NOTED = 3600.0
+
+#: Hashes looked up between two turns of the event loop.
+_SLICE = 500
 
 
 class BlobStore(object):
@@ -30,12 +38,19 @@ class BlobStore(object):
         return find(self.folders, hash)
 
     def missing(self, payload):
-        """The missing ones of many hashes (one a line), one a line."""
+        """A generator (turns) that returns the missing ones of many hashes (one a line), one a line. The others
+        count as used."""
         try:
             hashes = payload.decode("ascii").split()
         except UnicodeDecodeError:
             raise AgentError("bad_request", "blobs.missing wants hashes, one a line.")
-        return "".join(h + "\n" for h in hashes if self.find(checks.blob_hash(h)) is None).encode("ascii")
+        found = []
+        for count, hash in enumerate(hashes):
+            if count % _SLICE == _SLICE - 1:
+                yield
+            if use(self.folders, checks.blob_hash(hash)) is None:
+                found.append(hash + "\n")
+        return "".join(found).encode("ascii")
 
     def put(self, pieces, payload):
         """Stores pieces of blobs; `payload` holds their bytes one after the other."""
@@ -129,6 +144,28 @@ def find(folders, hash):
         path = "%s/%s/%s" % (folder, hash[:2], hash[2:])
         if os.path.isfile(path):
             return path
+    return None
+
+
+def use(folders, hash):
+    """`(path, size)` of a blob in the first folder that has it, None when none has. In the first of them, the host's
+    own, the blob's time says when it was used last, so that it is not cleaned up."""
+    for folder in folders:
+        path = "%s/%s/%s" % (folder, hash[:2], hash[2:])
+        try:
+            found = os.stat(path)
+        except OSError:
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            continue
+        if folder is folders[0] and found.st_mtime < time.time() - NOTED:
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                continue  # a clean-up takes it away at this very moment
+            except OSError:
+                pass
+        return path, found.st_size
     return None
 
 

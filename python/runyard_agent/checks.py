@@ -9,6 +9,9 @@ _HEX = frozenset("0123456789abcdef")
 #: A run id is a folder's name, and file systems allow 255 bytes.
 LONGEST_RUN_ID = 255
 
+#: The highest number of an attempt.
+LAST_ATTEMPT = 1000000
+
 
 def run_id(value):
     """`value` if it is a run id, else AgentError bad_request."""
@@ -21,7 +24,7 @@ def run_id(value):
 
 def attempt_number(value):
     """`value` if it is the number of an attempt (1 and up), else AgentError bad_request."""
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000000:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LAST_ATTEMPT:
         return value
     raise AgentError("bad_request", "%s is no attempt number (1 and up)." % shown(value))
 
@@ -35,10 +38,19 @@ def blob_hash(value):
 
 def relative_path(value):
     """`value` if it is a relative path with `/` that stays below its folder, else AgentError bad_request."""
-    if (isinstance(value, str) and value and "\0" not in value and len(value) <= 4096
+    if (isinstance(value, str) and value and "\0" not in value and len(value) <= 4096 and _is_text(value)
             and all(part not in ("", ".", "..") for part in value.split("/"))):
         return value
     raise AgentError("bad_request", "%s is no path inside the folder." % shown(value))
+
+
+def _is_text(value):
+    """False where JSON has made half a character of an escape, which no file's name holds."""
+    try:
+        value.encode("utf-8", "surrogateescape")
+        return True
+    except UnicodeEncodeError:
+        return False
 
 
 def absolute_paths(value, name):

@@ -2,6 +2,10 @@
 
 import os
 
+from .checks import LAST_ATTEMPT
+
+_DIGITS = frozenset("0123456789")
+
 
 class Attempt(object):
     """The folder of one attempt and the names in it."""
@@ -25,6 +29,7 @@ class Attempt(object):
         self.lock = self.folder + "/supervisor.lock"
         self.tree = self.folder + "/tree.json"
         self.hashes = self.folder + "/hashes.json"
+        self.collected = self.folder + "/collected.json"
         self.supervisor_log = self.folder + "/supervisor.log"
 
     @property
@@ -51,23 +56,35 @@ def prepare_root(root):
         os.makedirs(os.path.join(root, name), mode=0o700, exist_ok=True)
 
 
-def all_attempts(root):
-    """Every attempt on this host, as a generator of Attempt; folders of other names are passed over."""
-    from .checks import attempt_number, run_id
+def all_runs(root):
+    """The ids of all runs on this host; what is being removed has another name."""
+    from .checks import run_id
     from .errors import AgentError
     try:
-        runs = os.listdir(root + "/runs")
+        names = os.listdir(root + "/runs")
     except OSError:
         return
-    for run in runs:
+    for name in names:
         try:
-            run_id(run)
-            numbers = os.listdir("%s/runs/%s/attempts" % (root, run))
-        except (OSError, AgentError):
+            yield run_id(name)
+        except AgentError:
             continue
-        for number in numbers:
-            if number.isdigit():
-                try:
-                    yield Attempt(root, run, attempt_number(int(number)))
-                except AgentError:
-                    continue
+
+
+def attempts_of(root, run):
+    """The attempts of one run, as a generator of Attempt; folders of other names are passed over."""
+    try:
+        names = os.listdir("%s/runs/%s/attempts" % (root, run))
+    except OSError:
+        return
+    for name in names:
+        # Scripts may make any folder there, also one whose name is a number in another writing.
+        if name[:1] != "0" and _DIGITS.issuperset(name) and len(name) < 8 and int(name) <= LAST_ATTEMPT:
+            yield Attempt(root, run, int(name))
+
+
+def all_attempts(root):
+    """Every attempt on this host, as a generator of Attempt."""
+    for run in all_runs(root):
+        for attempt in attempts_of(root, run):
+            yield attempt

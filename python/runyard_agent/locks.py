@@ -55,6 +55,12 @@ def is_held(path):
         os.close(fd)
 
 
+def unlock(fd):
+    """Frees a lock by word: a child that was just forked may still have a copy of the descriptor."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
+
+
 class Held(object):
     """`with Held(path):` waits for the lock and holds it for a few milliseconds of work."""
 
@@ -68,6 +74,4 @@ class Held(object):
         return self
 
     def __exit__(self, *_):
-        # Unlocked by word: a child that was just forked may still have a copy of the descriptor.
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-        os.close(self._fd)
+        unlock(self._fd)

@@ -4,12 +4,12 @@ import json
 import os
 import signal
 
-from . import PROTOCOL, artifacts, checks, gpus, processes
+from . import PROTOCOL, artifacts, canary, checks, config, gpus, interpreter, processes
 from .atomic import read_object, write_json
 from .errors import AgentError, is_full
 from .facts import facts
 from .host import disk_free, memory_total
-from .layout import Attempt, all_attempts
+from .layout import Attempt, all_attempts, attempts_of
 from .load import HostLoad, memory_used
 from .locks import is_held, try_lock
 from .record import TERMINAL, Record, now_ms, read_status, state_of
@@ -31,12 +31,14 @@ class Methods(object):
         self._load = HostLoad()
         self._probe = gpus.LoadProbe()
         self._table = {
-            "hello": self._hello, "host.load": self._host_load, "host.configure": self._host_configure,
+            "hello": self._hello, "host.interpreter": self._interpreter, "host.load": self._host_load, "host.configure": self._host_configure,
+            "host.canary": self._canary, "host.canary.check": self._canary_check, "host.clean": self._clean,
             "blobs.missing": self._blobs_missing, "blobs.put": self._blobs_put,
             "run.submit": self._submit, "run.cancel": self._cancel, "run.status": self._status,
             "runs.list": self._list, "run.watch": self._watch, "watch.cursors": self._more_cursors,
             "watch.stop": self._stop,
-            "run.files": self._files, "file.read": self._read, "run.delete": self._delete,
+            "run.files": self._files, "file.read": self._read, "files.read": self._read_many,
+            "run.collected": self._collected, "run.delete": self._delete,
         }
 
     def call(self, method, params, payload):
@@ -71,14 +73,27 @@ class Methods(object):
                 "queued": queued, "slots": self._line.slots()}, b""
 
     def _host_configure(self, params, _):
-        self._line.configure(checks.number(params.get("slots"), "slots", 1, 1024))
+        self._line.configure(config.check(params))
         self._server.kick()
         return {}, b""
+
+    def _canary(self, params, _):
+        return (yield from canary.release(params)), b""
+
+    def _canary_check(self, params, _):
+        return canary.look(params), b""
+
+    def _clean(self, _params, _):
+        return (yield from self._server.clean_up.now()), b""
+
+    @staticmethod
+    def _interpreter(params, _):
+        return interpreter.look(params.get("interpreter"))
 
     # Blobs
 
     def _blobs_missing(self, _params, payload):
-        return {}, self._store.missing(payload)
+        return {}, (yield from self._store.missing(payload))
 
     def _blobs_put(self, params, payload):
         self._store.put(params.get("pieces"), payload)
@@ -197,20 +212,29 @@ class Methods(object):
         size, data = artifacts.read(attempt, params.get("path"), offset, length)
         return {"size": size}, data
 
+    def _read_many(self, params, _):
+        sizes, data = yield from artifacts.read_many(self._attempt(params), params.get("paths"), _PIECE)
+        return {"sizes": sizes}, data
+
+    def _collected(self, params, _):
+        attempt = self._attempt(params)
+        only_here = params.get("only_here")
+        if not isinstance(only_here, list) or not all(isinstance(path, str) for path in only_here):
+            raise AgentError("bad_request", "only_here must be a list of paths.")
+        yield from self._check_ended(attempt, "It is collected once it has ended.")
+        # Under the queue's lock, so that no clean-up goes by what was said before.
+        with self._line.locked():
+            self._attempt(params)
+            write_json(attempt.collected, {"time": now_ms(), "only_here": only_here})
+        return {}, b""
+
     def _delete(self, params, _):
         run = checks.run_id(params.get("run"))
         folder = "%s/runs/%s" % (self._root, run)
         if not os.path.isdir(folder):
             raise AgentError("not_found", "The host has no run %s." % run)
-        for attempt in all_attempts_of(self._root, run):
-            # A supervisor lives on for some milliseconds after it has written the end.
-            patience = 250
-            while self._state(attempt) in TERMINAL and is_held(attempt.lock) and patience:
-                patience -= 1
-                yield 0.02
-            if self._state(attempt) not in TERMINAL or is_held(attempt.lock):
-                raise AgentError("conflict", "Attempt %d of %s has not ended." % (attempt.number, run),
-                                 "Cancel it first.")
+        for attempt in attempts_of(self._root, run):
+            yield from self._check_ended(attempt, "Cancel it first.")
         if os.path.isdir(folder):
             self._server.jobs.add(set_apart(self._root, folder))
         return {}, b""
@@ -223,6 +247,16 @@ class Methods(object):
             raise AgentError("not_found", "The host has no attempt %d of run %s." % (attempt.number, attempt.run))
         return attempt
 
+    def _check_ended(self, attempt, action):
+        """A generator (turns) that raises AgentError conflict while an attempt lives."""
+        # A supervisor lives on for some milliseconds after it has written the end.
+        patience = 250
+        while self._state(attempt) in TERMINAL and is_held(attempt.lock) and patience:
+            patience -= 1
+            yield 0.02
+        if self._state(attempt) not in TERMINAL or is_held(attempt.lock):
+            raise AgentError("conflict", "Attempt %d of %s has not ended." % (attempt.number, attempt.run), action)
+
     @staticmethod
     def _state(attempt):
         return state_of(attempt)
@@ -230,7 +264,7 @@ class Methods(object):
     def _full_status(self, attempt):
         status = read_status(attempt)
         if status is not None and status["state"] == "Queued":
-            status["queue"] = self._server.queue_of(attempt)
+            status.update(self._server.place_of(attempt) or {"queue": None})
         return status
 
 
@@ -246,15 +280,6 @@ def _cursors(params):
                              % checks.shown(name))
         found[name] = (cursor["generation"], checks.number(cursor.get("offset"), "offset", 0, 1 << 62))
     return found
-
-
-def all_attempts_of(root, run):
-    """The attempts of one run."""
-    try:
-        numbers = [name for name in os.listdir("%s/runs/%s/attempts" % (root, run)) if name.isdigit()]
-    except OSError:
-        numbers = []
-    return [Attempt(root, run, int(number)) for number in numbers]
 
 
 def _write_cancel(attempt, reason):

@@ -3,6 +3,10 @@
 import os
 import time
 
+#: Bytes of a path below the removed folder from which on a folder is moved up, and folders found at a time.
+_DEEP = 2000
+_AT_A_TIME = 1000
+
 
 def set_apart(root, folder):
     """Moves a run's folder out of sight at once; gives a generator (turns) that removes it.
@@ -49,32 +53,57 @@ def sweep_temporary(root):
 
 
 def remove(folder):
-    """A generator (turns) that removes a folder; links are removed, not followed."""
-    count = 0
-    waiting = [(folder.encode("utf-8", "surrogateescape"), False)]
+    """A generator (turns) that removes a folder, however large, deep, or closed by its script; links are removed,
+    not followed."""
+    top = folder.encode("utf-8", "surrogateescape")
+    waiting = [(top, None)]
+    count = moved = removed = 0
     while waiting:
-        place, emptied = waiting.pop()
-        if emptied:
-            try:
-                os.rmdir(place)
-            except OSError:
-                pass
-            continue
+        place, before = waiting.pop()
+        if before == removed:
+            continue  # nothing below it could be removed
+        start = removed
         try:
             # A folder that its script made read-only.
             os.chmod(place, 0o700)
-            entries = list(os.scandir(place))
+            if len(place) > len(top) + _DEEP:
+                # Before a path gets longer than the system takes.
+                moved += 1
+                place = _moved(place, top + b"/.deep-%d" % moved)
+            entries = os.scandir(place)
         except OSError:
             continue
-        waiting.append((place, True))
-        for entry in entries:
-            count += 1
-            if count % 100 == 0:
-                yield
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append((entry.path, False))
-            else:
+        folders = []
+        with entries:
+            for entry in entries:
+                count += 1
+                if count % 100 == 0:
+                    yield
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, None))
+                    if len(folders) == _AT_A_TIME:
+                        break
+                    continue
                 try:
                     os.unlink(entry.path)
+                    removed += 1
                 except OSError:
                     pass
+        if not folders:
+            try:
+                os.rmdir(place)
+                removed += 1
+                continue
+            except OSError:
+                pass
+        # Looked at again once its folders are gone.
+        waiting.append((place, removed if folders else start))
+        waiting.extend(folders)
+
+
+def _moved(place, other):
+    try:
+        os.rename(place, other)
+        return other
+    except OSError:
+        return place

@@ -7,6 +7,7 @@ import time
 from .atomic import read_object
 from .blobs import BlobStore
 from .channel import Channel
+from .clean_up import CleanUp
 from .errors import AgentError, from_os_error
 from .frames import PAYLOAD_LIMIT, ProtocolError
 from .jobs import Jobs
@@ -37,6 +38,7 @@ class Serve(object):
         self.watches = {}
         self._kicker = Kicker(root)
         self.recovery = Recovery(root, self.line, self._kicker)
+        self.clean_up = CleanUp(root, self.line)
         self._channel = Channel(0, 1)
         self._methods = Methods(self)
         self._next_watch = 1
@@ -51,6 +53,7 @@ class Serve(object):
         for folder in left_behind(self.root):
             self.jobs.add(remove(folder))
         self.jobs.add(sweep_temporary(self.root))
+        self.jobs.add(self.clean_up.hourly())
         poller = select.poll()
         poller.register(channel.read_fd, select.POLLIN)
         writing = more = False
@@ -157,7 +160,7 @@ class Serve(object):
         are to come, the last of them."""
         number = self._next_watch
         self._next_watch += 1
-        self.watches[number] = Watch(number, attempt, self._channel, self.jobs, self.queue_of)
+        self.watches[number] = Watch(number, attempt, self._channel, self.jobs, self.place_of)
         self.watches[number].take_cursors(cursors, more)
         return {"watch": number}
 
@@ -175,8 +178,8 @@ class Serve(object):
                     self.watches[watch.number] = self.watches.pop(watch.number)
             hungry = [watch for watch in hungry if watch.hungry]
 
-    def queue_of(self, attempt):
-        """The `queue` member of a waiting attempt's status."""
+    def place_of(self, attempt):
+        """What a waiting attempt's status says of its place in the queue, None when it does not wait."""
         seq = self._tickets.get(attempt.key)
         if seq is None:
             seq = (read_object(attempt.launch) or {}).get("ticket")
@@ -185,7 +188,7 @@ class Serve(object):
             if len(self._tickets) > 10000:
                 self._tickets.clear()
             self._tickets[attempt.key] = seq
-        return self.line.position(seq)
+        return self.line.place(seq)
 
     # Looking after the host's runs
 

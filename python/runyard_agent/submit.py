@@ -75,21 +75,21 @@ def _write(temporary, attempt, folders, line, wanted, variables):
 
 
 def _check_snapshot(folders, hash):
-    path = blobs.find(folders, hash)
-    if path is None:
+    found = blobs.use(folders, hash)
+    if found is None:
         raise AgentError("not_found", "The snapshot %s is not on the host." % hash, "Send its blobs first.")
     count, missing = 0, []
-    for entry in manifest.parse(blobs.read_checked(path, hash)):
+    for entry in manifest.parse(blobs.read_checked(found[0], hash)):
         if entry.hash is None:
             continue
         count += 1
         if count % _SLICE == 0:
             yield
-        found = blobs.find(folders, entry.hash)
-        if found is not None and os.path.getsize(found) != entry.size:
+        found = blobs.use(folders, entry.hash)
+        if found is not None and found[1] != entry.size:
             # What a crash of the host left of it; it is sent again.
-            if found.startswith(folders[0] + "/"):
-                os.unlink(found)
+            if found[0].startswith(folders[0] + "/"):
+                os.unlink(found[0])
             found = None
         if found is None:
             missing.append(entry)

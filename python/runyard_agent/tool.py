@@ -22,7 +22,7 @@ def find(name):
 class Tool(object):
     """A program under way. Call `poll` now and then; `result` is its output (text), or None when it failed."""
 
-    def __init__(self, argv, seconds, limit=1 << 20):
+    def __init__(self, argv, seconds, variables=None, limit=1 << 20):
         self.result = None
         self.done = False
         self._limit = limit
@@ -38,7 +38,7 @@ class Tool(object):
                 os.dup2(write_end, 1)
                 os.dup2(null, 2)
                 restore()
-                os.execvp(argv[0], argv)
+                os.execvpe(argv[0], argv, os.environ if variables is None else variables)
             finally:
                 os._exit(127)
         os.close(write_end)
@@ -83,11 +83,11 @@ class Tool(object):
             self.result = b"".join(self._parts).decode("utf-8", "replace")
 
 
-def output_of(argv, seconds):
+def output_of(argv, seconds, variables=None):
     """The output of a program, waiting for it at most `seconds`; None when it fails, is missing or takes longer."""
     if find(argv[0]) is None:
         return None
-    tool = Tool(argv, seconds)
+    tool = Tool(argv, seconds, variables)
     while not tool.poll():
         select.select([tool.fd], [], [], 0.2)
     return tool.result

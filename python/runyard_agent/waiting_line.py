@@ -8,7 +8,7 @@ All changes happen under `queue/lock`.
 import os
 import time
 
-from . import gpus
+from . import config, gpus, waiting_for
 from .atomic import read_json, read_object, write_json
 from .host import cpu_count
 from .layout import Attempt
@@ -30,7 +30,9 @@ class WaitingLine(object):
         self._seen_stamp = None
         self._seen_until = 0.0
         self._seen = {}
-        self._seen_slots = 0
+        self._seen_slots = self._seen_gpus = 0
+        self._seen_tickets = {}
+        self._seen_first = self._seen_missing = None
 
     def locked(self):
         """A context that keeps every other process from changing the queue; held for milliseconds only."""
@@ -38,15 +40,12 @@ class WaitingLine(object):
 
     def slots(self):
         """How many slots the host has: as configured, else one for each GPU, else half of the CPUs (at least 2)."""
-        kept = read_json(self._config)
-        if isinstance(kept, dict) and isinstance(kept.get("slots"), int):
-            return kept["slots"]
-        return len(gpus.listed(self._root)) or max(2, cpu_count() // 2)
+        return config.slots(self._root) or len(gpus.listed(self._root)) or max(2, cpu_count() // 2)
 
-    def configure(self, slots):
-        """Sets the number of slots."""
+    def configure(self, members):
+        """Takes over what `config.check` gave."""
         with self.locked():
-            write_json(self._config, {"slots": slots})
+            config.change(self._root, members)
 
     def add(self, run, number, slots, gpu_count, launcher):
         """Adds a ticket (call under `locked`) and gives its sequence number."""
@@ -83,23 +82,57 @@ class WaitingLine(object):
     def stamp(self):
         """A value that changes whenever a ticket or a slot comes or goes (nearly always; look again each second)."""
         try:
-            return (os.stat(self._tickets).st_mtime_ns, os.stat(self._slots).st_mtime_ns,
-                    os.stat(self._config).st_mtime_ns if os.path.exists(self._config) else 0)
+            found = [os.stat(self._tickets).st_mtime_ns, os.stat(self._slots).st_mtime_ns]
         except OSError:
             return None
+        try:
+            kept = os.stat(self._config)
+            return found + [kept.st_mtime_ns, kept.st_ino]
+        except OSError:
+            return found
 
-    def position(self, seq):
-        """`{position (from 1), ahead, slots}` of a waiting ticket, None when it does not wait."""
-        stamp = self.stamp()
-        now = time.monotonic()
-        if stamp != self._seen_stamp or now > self._seen_until:
-            self._seen_stamp, self._seen_until = stamp, now + 1.0
-            self._seen = {name: index for index, name in enumerate(_names(self._tickets))}
-            self._seen_slots = self.slots()
+    def place(self, seq):
+        """What a status says of a waiting ticket: `queue` (position (from 1), ahead, slots) and `reason`, unless it is
+        about to start. None when it does not wait."""
+        self._look()
         index = self._seen.get("%016d.json" % seq)
         if index is None:
             return None
-        return {"position": index + 1, "ahead": index, "slots": self._seen_slots}
+        found = {"queue": {"position": index + 1, "ahead": index, "slots": self._seen_slots}}
+        ticket = self._ticket("%016d.json" % seq)
+        if ticket is not None and self._seen_first is not None:
+            reason = waiting_for.sentence(ticket, index, self._seen_slots, self._seen_gpus, self._seen_first,
+                                          self._seen_missing)
+            if reason is not None:
+                found["reason"] = reason
+        return found
+
+    def _look(self):
+        """Reads the line again when it may have changed."""
+        stamp = self.stamp()
+        now = time.monotonic()
+        if stamp == self._seen_stamp and now <= self._seen_until:
+            return
+        self._seen_stamp, self._seen_until = stamp, now + 1.0
+        names = _names(self._tickets)
+        self._seen = {name: index for index, name in enumerate(names)}
+        self._seen_slots = self.slots()
+        self._seen_gpus = len(gpus.listed(self._root))
+        self._seen_tickets = {name: ticket for name, ticket in self._seen_tickets.items() if name in self._seen}
+        self._seen_first = self._ticket(names[0]) if names else None
+        self._seen_missing = None
+        if self._seen_first is not None:
+            running = [ticket for _, ticket in self._running() if ticket is not None]
+            self._seen_missing = waiting_for.shortage(self._seen_first, self._seen_slots, running, self._seen_gpus)
+
+    def _ticket(self, name):
+        """A waiting ticket, None when it has just gone; what it asks for does not change."""
+        if name not in self._seen_tickets:
+            ticket = read_object(self._tickets + "/" + name)
+            if ticket is None or not isinstance(ticket.get("slots"), int) or not isinstance(ticket.get("gpus"), int):
+                return None
+            self._seen_tickets[name] = {"slots": ticket["slots"], "gpus": ticket["gpus"]}
+        return self._seen_tickets[name]
 
     def counts(self):
         """(running, queued) on this host."""
@@ -166,22 +199,28 @@ class WaitingLine(object):
         return found
 
     def _live_slots(self):
-        """The tickets that hold slots; those whose supervisor is gone are cleared away."""
+        """The tickets that hold slots; those whose supervisor is gone are cleared away (call under `locked`)."""
         found = []
-        for name in _names(self._slots):
-            path = "%s/%s" % (self._slots, name)
-            ticket = read_json(path)
-            try:
-                if is_held(Attempt(self._root, ticket["run"], ticket["attempt"]).lock):
-                    found.append(ticket)
-                    continue
-            except (TypeError, KeyError):
-                pass
+        for path, ticket in self._running():
+            if ticket is not None:
+                found.append(ticket)
+                continue
             try:
                 os.unlink(path)
             except OSError:
                 pass
         return found
+
+    def _running(self):
+        """`(path, ticket)` of all slots, with None where no supervisor holds it any more."""
+        for name in _names(self._slots):
+            path = "%s/%s" % (self._slots, name)
+            ticket = read_json(path)
+            try:
+                alive = is_held(Attempt(self._root, ticket["run"], ticket["attempt"]).lock)
+            except (TypeError, KeyError):
+                alive = False
+            yield path, ticket if alive else None
 
 
 def _names(folder):

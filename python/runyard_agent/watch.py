@@ -43,7 +43,7 @@ _FIXED = (("events.jsonl", "events.jsonl"), ("monitor.jsonl", "monitor.jsonl"),
 class Watch(object):
     """Sends what an attempt writes. `look` finds what is new, `send_some` sends one frame of it."""
 
-    def __init__(self, number, attempt, channel, jobs, queue_of):
+    def __init__(self, number, attempt, channel, jobs, place_of):
         self.number = number
         self.attempt = attempt
         self.credit = WINDOW
@@ -52,11 +52,11 @@ class Watch(object):
         self._cursors = {}
         self._channel = channel
         self._jobs = jobs
-        self._queue_of = queue_of
+        self._place_of = place_of
         self._streams = {}
         self._hungry = []
         self._status_stamp = None
-        self._queue_stamp = None
+        self._place_stamp = None
         self._state = None
         self._active = self._changed = time.monotonic()
         self._folders = {}
@@ -136,16 +136,16 @@ class Watch(object):
         except OSError:
             return self._state in TERMINAL
         stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
-        queue = self._queue_of(self.attempt) if self._state in (None, "Queued") else None
-        if stamp == self._status_stamp and queue == self._queue_stamp:
+        place = self._place_of(self.attempt) if self._state in (None, "Queued") else None
+        if stamp == self._status_stamp and place == self._place_stamp:
             return self._state in TERMINAL
         status = read_status(self.attempt)
         # The supervisor writes the end as its last deed: while it lives, an end is somebody else's word.
         if status is None or (status["state"] in TERMINAL and is_held(self.attempt.lock)):
             return False
-        self._status_stamp, self._queue_stamp = stamp, queue
-        if status["state"] == "Queued" and queue is not None:
-            status["queue"] = queue
+        self._status_stamp, self._place_stamp = stamp, place
+        if status["state"] == "Queued" and place is not None:
+            status.update(place)
         if status["state"] != self._state:
             self._state = status["state"]
             self._active = self._changed = time.monotonic()

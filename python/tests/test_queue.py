@@ -1,5 +1,6 @@
 """The host's queue: order, slots, leases, kills."""
 
+import json
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ class Line(AgentTest):
         AgentTest.setUp(self)
         prepare_root(self.root)
         self.line = WaitingLine(self.root)
-        self.line.configure(2)
+        self.line.configure({"slots": 2})
 
     def add(self, run, slots=1, gpus=0):
         attempt = self.attempt(run)
@@ -44,7 +45,8 @@ class Line(AgentTest):
             self.hold(fd)
         first, big, last = [seq for seq, _ in entries]
         self.assertIsNone(self.line.acquire(last))
-        self.assertEqual(self.line.position(last), {"position": 3, "ahead": 2, "slots": 2})
+        self.assertEqual(self.line.place(last), {"queue": {"position": 3, "ahead": 2, "slots": 2},
+                                                 "reason": "Waiting for one of 2 slots (2 ahead)"})
         self.assertEqual(self.line.acquire(first), [])
         self.assertIsNone(self.line.acquire(big))
         self.assertIsNone(self.line.acquire(last), "the first in line is never overtaken")
@@ -67,6 +69,64 @@ class Line(AgentTest):
         seq, fd = self.add("a", 50)
         self.hold(fd)
         self.assertEqual(self.line.acquire(seq), [])
+
+    def reason(self, seq):
+        return self.line.place(seq).get("reason")
+
+    def test_what_waits_says_for_what(self):
+        entries = [self.add("r%d" % index, slots) for index, slots in enumerate((1, 1, 1, 2, 1))]
+        for _, fd in entries:
+            self.hold(fd)
+        seqs = [seq for seq, _ in entries]
+        self.assertIsNone(self.reason(seqs[0]), "it is about to start")
+        self.assertEqual(self.line.acquire(seqs[0]), [])
+        self.assertEqual(self.line.acquire(seqs[1]), [])
+        self.assertEqual(self.reason(seqs[2]), "Waiting for one of 2 slots")
+        self.assertEqual(self.reason(seqs[3]), "Waiting for all 2 slots (1 ahead)")
+        self.assertEqual(self.reason(seqs[4]), "Waiting for one of 2 slots (2 ahead)")
+        self.line.withdraw(seqs[2])
+        self.assertEqual(self.reason(seqs[3]), "Waiting for all 2 slots: 2 are in use")
+        self.line.configure({"slots": 1})
+        self.assertEqual(self.reason(seqs[3]), "Waiting for the only slot")
+        self.assertEqual(self.reason(seqs[4]), "Waiting for the only slot (1 ahead)")
+        self.line.configure({"slots": 4})
+        self.assertIsNone(self.reason(seqs[3]))
+
+    def test_who_waits_behind_gpus_is_told(self):
+        from runyard_agent.waiting_for import sentence, shortage
+        one, none, both = {"slots": 1, "gpus": 1}, {"slots": 1, "gpus": 0}, {"slots": 1, "gpus": 2}
+        running = [{"slots": 1, "gpus": 1, "leased": [0]}, {"slots": 1, "gpus": 1, "leased": [1]}]
+        missing = shortage(one, 4, running, 2)
+        self.assertEqual(sentence(one, 0, 4, 2, one, missing), "Waiting for 1 GPU: 2 of 2 are in use")
+        self.assertEqual(sentence(none, 1, 4, 2, one, missing),
+                         "Waiting in line (1 ahead, the first of them for 1 GPU: 2 of 2 are in use)")
+        self.assertEqual(sentence(both, 3, 4, 2, one, missing), "Waiting for 2 of 2 GPUs (3 ahead)")
+        missing = shortage(both, 4, running[:1], 2)
+        self.assertEqual(sentence(both, 0, 4, 2, both, missing), "Waiting for 2 GPUs: 1 of 2 is in use")
+        # As many slots as GPUs, all in use: the GPU is what is seldom.
+        self.assertEqual(shortage(one, 2, running, 2), "1 GPU: 2 of 2 are in use")
+        self.assertEqual(shortage(one, 4, [], 0), "1 GPU: the host shows 0 now")
+        self.assertIsNone(shortage(one, 4, running[:1], 2))
+
+    def test_settings_are_kept_member_by_member(self):
+        from runyard_agent import config
+        path = self.root + "/queue/config.json"
+        with open(path, "w") as file:
+            file.write('{"slots": 2, "later": [1]}')
+        self.line.configure(config.check({"detach": "systemd", "keep": {"days": 0.5}}))
+        self.assertEqual((self.line.slots(), config.detach(self.root)), (2, "systemd"))
+        self.assertEqual(config.keep(self.root), (0.5, 50000000000))
+        self.line.configure(config.check({"keep": {"bytes": 7}, "slots": None}))
+        self.assertEqual(config.keep(self.root), (0.5, 7))
+        self.assertGreaterEqual(self.line.slots(), 1)
+        with open(path) as file:
+            self.assertEqual(json.load(file), {"slots": None, "later": [1], "detach": "systemd",
+                                               "keep": {"days": 0.5, "bytes": 7}})
+        for text in ("", "[]", '{"slots": true, "detach": 3, "keep": {"days": "x"}}'):
+            with open(path, "w") as file:
+                file.write(text)
+            self.assertGreaterEqual(self.line.slots(), 1)
+            self.assertEqual((config.detach(self.root), config.keep(self.root)), ("process", (14, 50000000000)))
 
     def test_only_two_wait(self):
         for index in range(5):
@@ -175,6 +235,9 @@ class OnTheHost(AgentTest):
         views[0].wait_state("Running")
         client.wait(lambda: views[1].statuses[-1]["supervisor"] is not None, "a supervisor that waits")
         client.wait(lambda: (views[4].statuses[-1]["queue"] or {}).get("position") == 4, "a place in line")
+        self.assertEqual(views[4].statuses[-1]["reason"], "Waiting for the only slot (3 ahead)")
+        status = client.call("run.status", {"run": runs[1], "attempt": 1})["status"]
+        self.assertEqual(status["reason"], "Waiting for the only slot")
         load = client.call("host.load")
         self.assertEqual((load["running"], load["queued"], load["slots"]), (1, 4, 1))
         for run in reversed(runs):
@@ -204,6 +267,10 @@ class OnTheHost(AgentTest):
                   "while not os.path.exists(%r): time.sleep(0.01)\n" % flag)
         views = [client.watch(self.submit(client, script, resources={"slots": 1, "gpus": 1})) for _ in range(2)]
         both = self.submit(client, script, resources={"slots": 1, "gpus": 2})
+        for view in views:
+            view.wait_state("Running")
+        status = client.call("run.status", {"run": both, "attempt": 1})["status"]
+        self.assertEqual(status["reason"], "Waiting for 2 GPUs: 2 of 2 are in use")
         seen = set()
         for view in views:
             client.wait(lambda: b'"utilisation":0.5' in view.text("monitor.jsonl"), "the GPUs' load")

@@ -222,10 +222,25 @@ class Refusals(AgentTest):
                                      ("run.delete", {"run": "x/../y"}, "bad_request"),
                                      ("run.cancel", {"run": "x", "attempt": 1}, "not_found"),
                                      ("watch.stop", {"watch": 9}, "not_found"), ("hello", {"protocol": 9}, "unsupported"),
-                                     ("host.configure", {"slots": 0}, "bad_request")):
+                                     ("host.configure", {"slots": 0}, "bad_request"),
+                                     ("host.configure", {"detach": "docker"}, "bad_request"),
+                                     ("host.configure", {"slots": 3, "detach": None}, "bad_request"),
+                                     ("host.configure", {"slots": 3, "keep": None}, "bad_request"),
+                                     ("host.configure", {"slots": 3, "keep": {"days": -1}}, "bad_request"),
+                                     ("host.configure", {"keep": {"days": float("nan")}}, "bad_request"),
+                                     ("host.configure", {"keep": {"days": 36501}}, "bad_request"),
+                                     ("host.configure", {"keep": {"days": True}}, "bad_request"),
+                                     ("host.configure", {"keep": {"bytes": 1.5}}, "bad_request"),
+                                     ("host.configure", {"slots": 3, "keep": {"bytes": -1}}, "bad_request"),
+                                     ("host.canary", {}, "bad_request"),
+                                     ("host.canary.check", {"pid": 1, "start": 1}, "bad_request"),
+                                     ("host.canary.check", {"pid": 99999, "start": [1]}, "bad_request"),
+                                     ("files.read", {"run": "x", "attempt": 1, "paths": []}, "not_found"),
+                                     ("run.collected", {"run": "x", "attempt": 1, "only_here": []}, "not_found")):
             with self.assertRaises(Refused) as caught:
                 client.call(method, params)
-            self.assertEqual(caught.exception.code, code, method)
+            self.assertEqual(caught.exception.code, code, (method, params))
+        self.assertFalse(os.path.exists(self.root + "/queue/config.json"))
 
     def test_a_broken_protocol_ends_the_channel(self):
         for junk in (b"\xff" * 64, b"\0\0\0\2\0\0\0\0[]", b"\0\0\0\2\0\0\0\0{}", b"\0\0\0\1\0\0\0\0{"):
