@@ -7,6 +7,7 @@ import { benchActivation } from './activation.ts';
 import type { Figure } from './measure.ts';
 import { benchIngest, benchMemory, benchSubmit } from './server.ts';
 import { benchSnapshot } from './snapshot.ts';
+import { benchSsh } from './ssh.ts';
 import { benchWindows } from './windows.ts';
 
 // `npm run bench [NAME...]`: measures, prints, and (when everything was measured) writes docs/performance.md.
@@ -16,6 +17,7 @@ const parts: Record<string, () => Promise<Figure[]> | Figure[]> = {
   submit: benchSubmit,
   memory: benchMemory,
   snapshot: benchSnapshot,
+  ssh: benchSsh,
   activation: benchActivation,
   size: benchSize,
 };
