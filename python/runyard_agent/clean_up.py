@@ -109,7 +109,9 @@ class CleanUp(object):
             yield from blobs.remove_up_to(last, max(0, -excess))
 
     def _remove(self, run, gone):
-        """Removes a run's folder unless something has changed since it was looked at; gives the bytes that went."""
+        """A generator (turns) that removes a run's folder unless something has changed since it was looked at; returns
+        the bytes that went."""
+        yield
         try:
             # Under the queue's lock no attempt is added, and nothing said to be only here after all.
             with self._line.locked():

@@ -123,6 +123,26 @@ class FullDisk(AgentTest):
         status = view.wait_end()
         self.assertEqual((status["state"], status["error"]["code"]), ("Failed", "no_space"), status)
 
+    def test_clean_up_and_collected_on_a_full_disk(self):
+        client = self.connect()
+        runs = [self.run_to_end(client, "import os\nos.makedirs('outputs/a/b')\n"
+                                        "open('outputs/a/b/c', 'w').write('x' * 200000)\n")[0].run for _ in range(2)]
+        client.call("run.collected", {"run": runs[0], "attempt": 1, "only_here": []})
+        client.call("host.configure", {"keep": {"days": 0}})
+        self.fill()
+        with self.assertRaises(Refused) as caught:
+            client.call("run.collected", {"run": runs[1], "attempt": 1, "only_here": ["x" * 100000]})
+        self.assertEqual(caught.exception.code, "no_space")
+        self.assertFalse(os.path.exists(self.attempt(runs[1]).collected))
+        blobs = [os.path.join(parent, name) for parent, _, names in os.walk(self.root + "/blobs") for name in names]
+        for path in blobs:
+            os.utime(path, (1, 1))
+        gone = client.call("host.clean")
+        self.assertEqual((gone["runs"], gone["blobs"]), (1, len(blobs)))
+        self.assertEqual(os.listdir(self.root + "/runs"), [runs[1]])
+        client.call("run.collected", {"run": runs[1], "attempt": 1, "only_here": ["outputs/a/b/c"]})
+        self.assertEqual(client.call("host.clean")["runs"], 0)
+
     def flags(self):
         return tuple(os.path.join(self.folder, "flag%d" % number) for number in range(3))
 
