@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { RunyardError, type ErrorCode } from '../api/errors.ts';
-import { encodeFrame, FrameDecoder, ProtocolError } from '../protocol/frames.ts';
+import { encodeFrame, encodeHead, FrameDecoder, ProtocolError } from '../protocol/frames.ts';
 import { notificationSchema, type Cursor, type Notification } from '../protocol/messages.ts';
 
 /** A stream to an agent and back, however it is made (child process, SSH). */
@@ -74,14 +74,24 @@ export class AgentChannel {
     return this.ended === undefined;
   }
 
-  /** One request. Throws RunyardError: what the agent says, or `unavailable` when the channel ended. */
-  request<R>(method: string, params: object = {}, payload?: Uint8Array): Promise<Reply<R>> {
+  /**
+   * One request. Throws RunyardError: what the agent says, or `unavailable` when the channel ended. The payload's
+   * memory is not to be written to before `left` is called: it was sent then, or never will be.
+   */
+  request<R>(
+    method: string,
+    params: object = {},
+    payload?: Uint8Array,
+    left: () => void = () => {},
+  ): Promise<Reply<R>> {
     if (this.ended) return Promise.reject(this.ended);
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
       try {
-        this.duplex.input.write(encodeFrame({ id, method, params }, payload));
+        const { input } = this.duplex;
+        input.write(encodeHead({ id, method, params }, payload?.byteLength ?? 0));
+        if (payload && payload.byteLength > 0) input.write(payload, () => left());
       } catch (error) {
         this.waiting.delete(id);
         reject(error as Error);

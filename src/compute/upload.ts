@@ -1,5 +1,4 @@
 import { open } from 'node:fs/promises';
-import { mostPayloadBytes } from '../protocol/frames.ts';
 import type { AgentChannel } from './channel.ts';
 
 /** A blob to send: its hash, size in bytes, and the file that holds it. */
@@ -16,6 +15,9 @@ interface Piece {
   length: number;
 }
 
+/** Payload of one frame: stays in the processor's cache on its way through read, encryption and write. */
+const frameBytes = 256 * 1024;
+const mostBuffers = 8;
 /** Hashes asked about in one request; 65 bytes each. */
 const hashesPerRequest = 10_000;
 
@@ -51,6 +53,29 @@ export async function sendMissingBlobs(
   }
 }
 
+/** Memory for what is on its way, used again and again: each frame's own would cost more than its way. */
+class Buffers {
+  private readonly free: Buffer[] = [];
+  private readonly waiting: ((buffer: Buffer) => void)[] = [];
+  private made = 0;
+
+  take(): Promise<Buffer> {
+    const buffer = this.free.pop();
+    if (buffer) return Promise.resolve(buffer);
+    if (this.made < mostBuffers) {
+      this.made++;
+      return Promise.resolve(Buffer.allocUnsafeSlow(frameBytes));
+    }
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  give(buffer: Buffer): void {
+    const next = this.waiting.shift();
+    if (next) next(buffer);
+    else this.free.push(buffer);
+  }
+}
+
 async function send(
   channel: AgentChannel,
   missing: readonly BlobSource[],
@@ -58,27 +83,32 @@ async function send(
   signal?: AbortSignal,
 ): Promise<void> {
   const total = missing.reduce((sum, blob) => sum + blob.size, 0);
+  const buffers = new Buffers();
+  const replies = new Set<Promise<unknown>>();
   let sent = 0;
   let pieces: Piece[] = [];
-  let parts: Buffer[] = [];
+  let buffer = await buffers.take();
   let filled = 0;
-  const replies = new Set<Promise<unknown>>();
   let failure: Error | undefined;
 
   const flush = async () => {
     if (pieces.length === 0) return;
+    const mine = buffer;
+    const payload = mine.subarray(0, filled);
     const reply = channel
-      .request('blobs.put', { pieces }, Buffer.concat(parts))
+      .request('blobs.put', { pieces }, payload, () => buffers.give(mine))
       .catch((error: Error) => (failure ??= error))
       .finally(() => replies.delete(reply));
     replies.add(reply);
+    if (filled === 0) buffers.give(mine);
     sent += filled;
     pieces = [];
-    parts = [];
     filled = 0;
     progress(sent, total);
-    await channel.drained();
+    const next = await Promise.race([buffers.take(), channel.closed]);
     if (failure) throw failure;
+    if (!Buffer.isBuffer(next)) throw next;
+    buffer = next;
     signal?.throwIfAborted();
   };
 
@@ -87,18 +117,16 @@ async function send(
     try {
       let offset = 0;
       do {
-        const length = Math.min(size - offset, mostPayloadBytes - filled);
-        const part = Buffer.allocUnsafe(length);
+        const length = Math.min(size - offset, frameBytes - filled);
         for (let at = 0; at < length;) {
-          const { bytesRead } = await handle.read(part, at, length - at, offset + at);
+          const { bytesRead } = await handle.read(buffer, filled + at, length - at, offset + at);
           if (bytesRead === 0) throw new Error(`the blob ${hash} is shorter than it was`);
           at += bytesRead;
         }
         pieces.push({ hash, size, offset, length });
-        parts.push(part);
         filled += length;
         offset += length;
-        if (filled === mostPayloadBytes || pieces.length >= 2000) await flush();
+        if (filled === frameBytes || pieces.length >= 2000) await flush();
         if (offset >= size) break;
       } while (offset < size);
     } finally {

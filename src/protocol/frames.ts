@@ -19,15 +19,20 @@ const empty = new Uint8Array(0);
 
 /** Throws RangeError when header or payload are larger than a frame holds. */
 export function encodeFrame(header: object, payload: Uint8Array = empty): Buffer {
+  const head = encodeHead(header, payload.length);
+  return payload.length === 0 ? head : Buffer.concat([head, payload]);
+}
+
+/** What stands before a payload of so many bytes, which is sent behind it. Throws as `encodeFrame`. */
+export function encodeHead(header: object, payloadLength: number): Buffer {
   const text = Buffer.from(JSON.stringify(header));
   if (text.length > mostHeaderBytes) throw new RangeError('the header of a frame is too large');
-  if (payload.length > mostPayloadBytes) throw new RangeError('the payload of a frame is too large');
-  const frame = Buffer.allocUnsafe(8 + text.length + payload.length);
-  frame.writeUInt32BE(text.length, 0);
-  frame.writeUInt32BE(payload.length, 4);
-  text.copy(frame, 8);
-  frame.set(payload, 8 + text.length);
-  return frame;
+  if (payloadLength > mostPayloadBytes) throw new RangeError('the payload of a frame is too large');
+  const head = Buffer.allocUnsafe(8 + text.length);
+  head.writeUInt32BE(text.length, 0);
+  head.writeUInt32BE(payloadLength, 4);
+  text.copy(head, 8);
+  return head;
 }
 
 /** The line that ends the noise. */
