@@ -6,7 +6,12 @@ import type { Log } from './log.ts';
 export interface Command {
   id: `runyard.${string}`;
   /** The view whose progress bar runs while the command does. */
-  progress?: 'runyard.experiments' | 'runyard.workspaces' | 'runyard.snapshot' | 'runyard.comparison';
+  progress?:
+    | 'runyard.experiments'
+    | 'runyard.workspaces'
+    | 'runyard.compute'
+    | 'runyard.snapshot'
+    | 'runyard.comparison';
   run(...args: unknown[]): unknown;
 }
 

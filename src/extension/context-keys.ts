@@ -8,6 +8,8 @@ export const contextKeys = {
   snapshotOpen: 'runyard.snapshotOpen',
   /** The view *Comparison* has one. */
   comparisonOpen: 'runyard.comparisonOpen',
+  /** The extension Remote - SSH is installed. */
+  remoteSsh: 'runyard.remoteSsh',
 } as const;
 
 /** Sets a context key for `when` clauses; done when menus and views follow. */

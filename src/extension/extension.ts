@@ -2,12 +2,14 @@ import * as vscode from 'vscode';
 import type { Run } from '../api/entities.ts';
 import { comparisonCommands } from './comparison/commands.ts';
 import { ComparisonView } from './comparison/view.ts';
+import { ComputeParts } from './computes/parts.ts';
 import { registerCommands, type Command } from './commands.ts';
 import { Connection } from './connection.ts';
 import { experimentCommands } from './experiments/commands.ts';
 import { ExperimentsModel } from './experiments/model.ts';
 import { ExperimentsView } from './experiments/view.ts';
 import { scheme } from './files/address.ts';
+import { ArtifactFetcher } from './files/fetch.ts';
 import { RunFiles } from './files/run-files.ts';
 import { RunFileSystem } from './files/file-system.ts';
 import { Live } from './live.ts';
@@ -46,6 +48,7 @@ export class Extension implements vscode.Disposable {
   private readonly active: ActiveRuns;
   private readonly experiments: ExperimentsView;
   private readonly workspaces: WorkspacesView;
+  private readonly compute: ComputeParts;
   private readonly files: RunFiles;
   private readonly pages: RunPages;
   private readonly entries: SnapshotEntries;
@@ -65,7 +68,9 @@ export class Extension implements vscode.Disposable {
     const model = new ExperimentsModel(this.connection, this.choice);
     this.experiments = new ExperimentsView(model, this.live, this.choice, this.log);
     this.workspaces = new WorkspacesView(this.connection, this.choice, this.live);
-    this.files = new RunFiles(this.connection);
+    const { connection, live, choice, log } = this;
+    this.compute = new ComputeParts(context, { connection, live, choice, log });
+    this.files = new RunFiles(connection, new ArtifactFetcher(connection, live));
     const fileSystem = new RunFileSystem(this.connection, this.live);
     this.entries = new SnapshotEntries(this.connection);
     const snapshotFiles = new SnapshotFileSystem(this.connection, this.entries);
@@ -76,7 +81,8 @@ export class Extension implements vscode.Disposable {
     this.notifier = new FinishNotifier(context.workspaceState, this.active, isOpen, this.log);
     const submitted = (workspace: string, run: Run) => this.submitted(workspace, run);
     const memento = context.workspaceState;
-    this.submitter = new Submitter(this.connection, this.choice, this.live, memento, this.log, submitted);
+    const { actions } = this.compute;
+    this.submitter = new Submitter(connection, choice, live, actions, memento, log, submitted);
     this.parts = [
       this.log,
       this.connection,
@@ -87,6 +93,7 @@ export class Extension implements vscode.Disposable {
       this.experiments,
       this.workspaces,
       new ModelsView(),
+      this.compute,
       fileSystem,
       vscode.workspace.registerFileSystemProvider(scheme, fileSystem, readOnly),
       this.entries,
@@ -102,7 +109,6 @@ export class Extension implements vscode.Disposable {
       this.catchUpOnce(),
     ];
     const activationMs = performance.now() - started;
-    const { connection } = this;
     this.api = {
       activationMs,
       get connected() {
@@ -121,15 +127,17 @@ export class Extension implements vscode.Disposable {
       selected: () => this.experiments.selectedRuns,
     });
     const open = (ref: RunRef) => this.open(ref);
-    const rerunWithChanges = new RerunWithChanges(this.connection, this.log);
+    const rerunWithChanges = new RerunWithChanges(this.connection, this.compute.actions, this.log);
     const { connection, active, files, entries, comparison, snapshot: view } = this;
+    const { actions } = this.compute;
     return [
       { id: 'runyard.submitRun', run: (uri) => this.submitter.command(uri) },
-      ...runCommands({ connection, picker, active, files, rerunWithChanges, open, submitted }),
+      ...runCommands({ connection, picker, active, files, actions, rerunWithChanges, open, submitted }),
       ...snapshotCommands({ connection, picker, entries, view }),
       ...comparisonCommands({ connection, picker, view, comparison }),
       ...experimentCommands(this.connection, this.choice, this.experiments),
       ...workspaceCommands(this.connection, this.choice),
+      ...this.compute.commands,
       { id: 'runyard.refresh', progress: 'runyard.experiments', run: () => this.refresh() },
       { id: 'runyard.showServerLog', run: () => this.showServerLog() },
       { id: 'runyard.showLog', run: () => this.log.show() },
@@ -177,6 +185,7 @@ export class Extension implements vscode.Disposable {
 
   private async refresh(): Promise<void> {
     this.workspaces.redraw();
+    await this.compute.view.refresh();
     await this.experiments.refresh();
   }
 

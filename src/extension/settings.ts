@@ -12,6 +12,11 @@ export function workspaceSetting(resource?: vscode.Uri): string {
   return vscode.workspace.getConfiguration(section, resource).get<string>('workspace', '').trim();
 }
 
+/** The ssh configuration file that the settings name; empty: `~/.ssh/config`. */
+export function sshConfigFile(): string {
+  return vscode.workspace.getConfiguration(section).get<string>('sshConfigFile', '').trim();
+}
+
 /** Whether the end of a run is told by a notification. */
 export function notifyOnFinish(): boolean {
   return vscode.workspace.getConfiguration(section).get<boolean>('notifyOnFinish', true);

@@ -7,6 +7,7 @@ import type { Run } from '../../src/api/entities.ts';
 import { Connection } from '../../src/extension/connection.ts';
 import { ExperimentsModel } from '../../src/extension/experiments/model.ts';
 import { ExperimentsTree } from '../../src/extension/experiments/tree.ts';
+import { ArtifactFetcher } from '../../src/extension/files/fetch.ts';
 import { RunFiles } from '../../src/extension/files/run-files.ts';
 import { Live } from '../../src/extension/live.ts';
 import { Log } from '../../src/extension/log.ts';
@@ -107,7 +108,7 @@ test('the page and the extension: silence until ready, a snapshot, answers, a sn
     { workspace: 'default', runId: submitted!.id, tab: 'log' },
     {
       ...services,
-      files: new RunFiles(services.connection),
+      files: new RunFiles(services.connection, new ArtifactFetcher(services.connection, services.live)),
       assets: vscode.Uri.joinPath(uri, 'dist/webview'),
       icon: { light: uri, dark: uri },
     },

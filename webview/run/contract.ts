@@ -67,7 +67,9 @@ export type ToExtension =
   | RequestMessage
   | { type: 'action'; action: Action }
   | { type: 'openFile'; path: string }
-  | { type: 'saveFile'; path: string };
+  | { type: 'saveFile'; path: string }
+  /** Bring a file that is on its host only into the workspace. */
+  | { type: 'fetchFile'; path: string };
 
 export type ToPage =
   | { type: 'init'; state: PageState; strings: Record<string, string>; now: number }

@@ -55,7 +55,7 @@ function tabBody({ run: one, documents, images, artifacts }: Snapshot): Template
     case 'tables':
       return tablesTab(documents, images);
     case 'files':
-      return filesTab(artifacts);
+      return filesTab(artifacts, isLive(one));
     case 'system':
       return html`<ry-system .live=${isLive(one)}></ry-system>`;
     case 'configuration':

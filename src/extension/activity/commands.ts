@@ -8,6 +8,7 @@ import type { RunFiles } from '../files/run-files.ts';
 import { runTitle } from '../format.ts';
 import type { RunRef } from '../run-ref.ts';
 import { submitterEnvironment } from '../submit/environment.ts';
+import type { ComputeActions } from '../submit/compute-actions.ts';
 import type { RerunWithChanges } from '../submit/rerun-with-changes.ts';
 import { requireTrust } from '../submit/trust.ts';
 import type { ActiveRuns } from './active-runs.ts';
@@ -18,6 +19,7 @@ export interface RunCommandsContext {
   picker: RunPicker;
   active: ActiveRuns;
   files: RunFiles;
+  actions: Pick<ComputeActions, 'ready'>;
   rerunWithChanges: RerunWithChanges;
   open(ref: RunRef): Promise<unknown>;
   submitted(workspace: string, run: Run): Promise<void>;
@@ -64,6 +66,8 @@ export function runCommands(context: RunCommandsContext): Command[] {
         if (refs.length > 0) requireTrust();
         for (const ref of refs) {
           const { client, params } = await call(ref);
+          const { compute } = await client.call('getRun', { params });
+          if (!(await context.actions.ready(compute))) continue;
           const body = { environment: submitterEnvironment(process.env), requestId: randomUUID() };
           await context.submitted(ref.workspace, await client.call('rerun', { params, body }));
         }
@@ -105,6 +109,13 @@ export function runCommands(context: RunCommandsContext): Command[] {
       async run(...args) {
         const [ref] = await picker.resolve(args, vscode.l10n.t('The run to download'));
         if (ref) await download(ref, connection);
+      },
+    },
+    {
+      id: 'runyard.fetchFromHost',
+      async run(...args) {
+        const [ref] = await picker.resolve(args, vscode.l10n.t('The run whose files to fetch'));
+        if (ref) await context.files.fetch(ref);
       },
     },
     {

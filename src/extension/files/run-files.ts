@@ -8,6 +8,7 @@ import { RemedyError } from '../errors.ts';
 import { folderOnDisk } from '../folder-on-disk.ts';
 import type { RunRef } from '../run-ref.ts';
 import { fileUri } from './address.ts';
+import type { ArtifactFetcher } from './fetch.ts';
 import { readPieces } from './file-system.ts';
 
 /** Where the output of a run's command is; the newest attempt's. */
@@ -16,9 +17,11 @@ const logPath = /(^|\/)std_log\.txt$/;
 /** Opens and saves files of runs. */
 export class RunFiles {
   private readonly connection: Connection;
+  private readonly fetcher: ArtifactFetcher;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, fetcher: ArtifactFetcher) {
     this.connection = connection;
+    this.fetcher = fetcher;
   }
 
   /** Opens a run's log as a read-only document; of a big one the end. */
@@ -46,7 +49,13 @@ export class RunFiles {
   /** Opens any file of a run in the editor that fits it. */
   async open(ref: RunRef, filePath: string): Promise<void> {
     if (logPath.test(filePath)) return this.openLog(ref);
+    if (!(await this.fetcher.beforeOpening(ref, filePath))) return;
     await vscode.commands.executeCommand('vscode.open', fileUri(ref, filePath));
+  }
+
+  /** Brings a file that is on its host only into the workspace, or asks which. */
+  async fetch(ref: RunRef, filePath?: string): Promise<void> {
+    await this.fetcher.fetchSome(ref, filePath);
   }
 
   /** Asks where to, and saves a file of a run. */
@@ -57,7 +66,7 @@ export class RunFiles {
       ...(folder ? { defaultUri: vscode.Uri.joinPath(folder, name) } : {}),
       title: vscode.l10n.t('Save {0}', name),
     });
-    if (!target) return;
+    if (!target || !(await this.fetcher.beforeSaving(ref, filePath))) return;
     const location = vscode.ProgressLocation.Notification;
     const title = vscode.l10n.t('Saving {0}', name);
     await vscode.window.withProgress({ location, title, cancellable: true }, async (_, token) => {

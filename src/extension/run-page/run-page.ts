@@ -114,6 +114,8 @@ export class RunPage implements RunRef, vscode.Disposable {
         return this.services.files.open(this, message.path);
       case 'saveFile':
         return this.services.files.save(this, message.path);
+      case 'fetchFile':
+        return this.services.files.fetch(this, message.path);
     }
   }
 

@@ -1,6 +1,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
+import type { Compute } from '../../api/compute.ts';
 import type { Log } from '../log.ts';
 import type { StepItem } from './multi-step.ts';
 
@@ -15,6 +16,22 @@ export function interpreterItem(interpreter: Interpreter, change: () => Promise<
   return {
     label: `$(symbol-misc) ${vscode.l10n.t('Interpreter: {0}', interpreter.path)}`,
     description: interpreter.source,
+    alwaysShow: true,
+    action: change,
+  };
+}
+
+/** The same for a run on another host: there the target's setting counts. */
+export function hostInterpreterItem({ name, settings }: Compute, change: () => Promise<void>): StepItem {
+  const path = settings?.interpreter ?? vscode.l10n.t('python3 of {0}', name);
+  const lines = settings?.setup.length ?? 0;
+  const after =
+    lines > 0
+      ? vscode.l10n.t('after the set-up lines of {0}', name)
+      : vscode.l10n.t('a setting of {0}', name);
+  return {
+    label: `$(symbol-misc) ${vscode.l10n.t('Interpreter: {0}', path)}`,
+    description: after,
     alwaysShow: true,
     action: change,
   };
@@ -125,7 +142,8 @@ function expand(value: string, folder: vscode.Uri): string {
     .replace(/^~(?=$|[/\\])/, os.homedir());
 }
 
-function enterPath(value: string): Promise<string | undefined> {
+/** Asks for an interpreter by its path. */
+export function enterPath(value: string): Promise<string | undefined> {
   const prompt = vscode.l10n.t('Path of a Python interpreter, or its name on the path');
   return Promise.resolve(vscode.window.showInputBox({ prompt, value })).then((text) => text?.trim());
 }

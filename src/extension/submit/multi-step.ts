@@ -69,6 +69,8 @@ export async function pickStep<T extends StepItem>(
 
 interface InputOptions extends StepFrame {
   value: string;
+  /** Why the last answer was refused; gone with the next key. */
+  problem?: string;
   validate?(text: string): string | undefined;
 }
 
@@ -79,6 +81,7 @@ export async function inputStep(options: InputOptions): Promise<string | typeof 
   box.value = options.value;
   box.placeholder = options.placeholder ?? '';
   box.prompt = options.prompt ?? '';
+  box.validationMessage = options.problem ?? '';
   try {
     return await new Promise((resolve) => {
       const check = () => (box.validationMessage = options.validate?.(box.value) ?? '');

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { FoundConfiguration } from '../../api/entities.ts';
+import { localCompute } from '../../api/compute.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import { joinArguments } from './arguments.ts';
 import { back, pickStep, type StepItem } from './multi-step.ts';
@@ -22,7 +23,7 @@ export async function pickConfiguration(
     ...usable.map((found) => ({ ...usableItem(found, session), buttons: [edit] })),
     { label: `$(add) ${vscode.l10n.t('New Run Configuration...')}`, alwaysShow: true },
     ...separated(vscode.l10n.t('cannot be used'), broken.map(brokenItem)),
-    ...separated(vscode.l10n.t('runs with'), session.runsWith()),
+    ...separated(vscode.l10n.t('runs with'), session.runsWith(localCompute)),
   ];
   const picked = await pickStep<ConfigurationItem>({
     title: session.title,

@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
-import type { Compute } from '../../api/compute.ts';
+import { localCompute, type Compute } from '../../api/compute.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
+import { computeItem } from '../computes/pick.ts';
 import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
 import { back, inputStep, pickStep, runSteps, type StepFrame, type StepItem } from './multi-step.ts';
 import type { SubmitSession } from './session.ts';
@@ -22,13 +23,17 @@ export interface Asker {
   readonly experiments: readonly string[];
   /** The script is not asked for: the steps count from the one after it. */
   readonly scriptIsFixed?: boolean;
-  /** Lines of every step that show what the run will run with, and let one change it. */
-  runsWith(): StepItem[];
+  /** Lines of every step that show what a run on a target will run with, and let one change it. */
+  runsWith(compute: string): StepItem[];
+  /** Asks for one more target; gives its name where there is one now. */
+  addCompute(): Promise<string | undefined>;
 }
 
 interface Choice extends StepItem {
   value?: string;
   command?: boolean;
+  /** Asks for one more target instead. */
+  add?: boolean;
 }
 
 /** Where the n-th of the four questions stands. */
@@ -43,7 +48,7 @@ export async function askQuestions(session: SubmitSession): Promise<Answers | ty
   const answers: Answers = {
     ...(target.script ? { script: target.script } : {}),
     arguments: !target.script || target.script === last.script ? (last.arguments ?? '') : '',
-    compute: last.compute ?? 'local',
+    compute: known(session, last.compute),
     experiment: session.defaultExperiment,
   };
   const steps = [
@@ -60,6 +65,11 @@ export async function askQuestions(session: SubmitSession): Promise<Answers | ty
   const done = await runSteps(steps, target.script ? 1 : 0);
   if (done === back) return back;
   return done ? answers : undefined;
+}
+
+/** A target that was chosen once may have been removed since. */
+function known({ computes }: Asker, name = localCompute): string {
+  return computes.some((compute) => compute.name === name) ? name : localCompute;
 }
 
 /** The run configuration that the answers make. */
@@ -90,8 +100,7 @@ async function askScript(session: SubmitSession, answers: Answers): Promise<type
         command: true,
         alwaysShow: true,
       },
-      { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
-      ...session.runsWith(),
+      ...runsWith(session, answers.compute),
     ],
   });
   if (picked === back || !picked) return picked ?? false;
@@ -145,34 +154,41 @@ function argumentsProblem(text: string): string | undefined {
   }
 }
 
-/** Where to run. */
+/** Where to run: a target that is there, or a new one. */
 export async function askCompute(asker: Asker, answers: Answers): Promise<typeof back | boolean> {
-  const picked = await pickStep<Choice>({
-    ...at(asker, 3),
-    placeholder: vscode.l10n.t('The compute target to run on'),
-    active: (item) => item.value === answers.compute,
-    items: () => [
-      ...asker.computes.map((compute) => ({
-        label: `$(server) ${compute.name}`,
-        description: describeCompute(compute),
-        ...(compute.problem ? { detail: `$(warning) ${compute.problem}` } : {}),
-        value: compute.name,
-      })),
-      { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
-      ...asker.runsWith(),
-    ],
-  });
-  if (picked === back || !picked) return picked ?? false;
-  answers.compute = picked.value ?? answers.compute;
-  return true;
+  for (;;) {
+    const picked = await pickStep<Choice>({
+      ...at(asker, 3),
+      placeholder: vscode.l10n.t('The compute target to run on'),
+      active: (item) => item.value === answers.compute,
+      items: () => [
+        ...asker.computes.map((compute) => ({ ...computeItem(compute), value: compute.name })),
+        {
+          label: `$(add) ${vscode.l10n.t('Add Compute...')}`,
+          description: vscode.l10n.t('a host you reach over SSH'),
+          alwaysShow: true,
+          add: true,
+        },
+        ...runsWith(asker, answers.compute),
+      ],
+    });
+    if (picked === back || !picked) return picked ?? false;
+    if (!picked.add) {
+      answers.compute = picked.value ?? answers.compute;
+      return true;
+    }
+    // The new one is shown among the others: Enter takes it.
+    answers.compute = (await asker.addCompute()) ?? answers.compute;
+  }
 }
 
-function describeCompute({ kind, address, load }: Compute): string {
-  const what = kind === 'local' ? vscode.l10n.t('this machine') : (address ?? kind);
-  if (!load) return what;
-  const busy = vscode.l10n.t('{0} of {1} slots in use', load.running, load.slots);
-  const queue = load.queued ? ` · ${vscode.l10n.t('{0} queued', load.queued)}` : '';
-  return `${what} · ${busy}${queue}`;
+/** What the run will run with on the target that is chosen so far. */
+function runsWith(asker: Asker, compute: string): StepItem[] {
+  const items = asker.runsWith(compute);
+  if (items.length === 0) return [];
+  const label =
+    compute === localCompute ? vscode.l10n.t('runs with') : vscode.l10n.t('on {0} runs with', compute);
+  return [{ label, kind: vscode.QuickPickItemKind.Separator }, ...items];
 }
 
 /** The experiment, a known or a new one. */
@@ -190,8 +206,7 @@ export async function askExperiment(asker: Asker, answers: Answers): Promise<typ
           value: name,
         })),
         ...typedItem(typed, [...known], vscode.l10n.t('New experiment')),
-        { label: vscode.l10n.t('runs with'), kind: vscode.QuickPickItemKind.Separator },
-        ...asker.runsWith(),
+        ...runsWith(asker, answers.compute),
       ];
     },
   });

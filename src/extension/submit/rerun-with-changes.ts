@@ -9,7 +9,14 @@ import type { Log } from '../log.ts';
 import type { RunRef } from '../run-ref.ts';
 import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
 import { submitterEnvironment } from './environment.ts';
-import { type Interpreter, interpreterItem, Interpreters } from './interpreter.ts';
+import type { ComputeActions } from './compute-actions.ts';
+import {
+  enterPath,
+  hostInterpreterItem,
+  type Interpreter,
+  interpreterItem,
+  Interpreters,
+} from './interpreter.ts';
 import { back, inputStep, runSteps, type StepItem } from './multi-step.ts';
 import { commandLine } from './pick-configuration.ts';
 import { type Answers, type Asker, askArguments, askCompute, askExperiment } from './questions.ts';
@@ -17,10 +24,12 @@ import { type Answers, type Asker, askArguments, askCompute, askExperiment } fro
 /** *Rerun with Changes...*: the questions of a submit, answered by the run that is run again. */
 export class RerunWithChanges {
   private readonly connection: Connection;
+  private readonly actions: ComputeActions;
   private readonly interpreters: Interpreters;
 
-  constructor(connection: Connection, log: Log) {
+  constructor(connection: Connection, actions: ComputeActions, log: Log) {
     this.connection = connection;
+    this.actions = actions;
     this.interpreters = new Interpreters(log);
   }
 
@@ -34,9 +43,10 @@ export class RerunWithChanges {
       client.call('listExperiments', { params: { workspace } }),
     ]);
     const names = experiments.map((experiment) => experiment.name);
-    const asker = new RerunAsker(run, computes, names, this.interpreters);
+    const asker = new RerunAsker(run, computes, names, this.interpreters, this.actions);
     const changes = await asker.ask();
-    if (!changes) return undefined;
+    if (!changes || !(await this.actions.ready(changes.configuration.target ?? run.compute)))
+      return undefined;
     const body = { ...changes, environment: submitterEnvironment(process.env), requestId: randomUUID() };
     return client.call('rerun', { params, body });
   }
@@ -51,12 +61,15 @@ interface Changes {
 
 class RerunAsker implements Asker {
   readonly scriptIsFixed = true;
-  readonly computes: readonly Compute[];
+  computes: readonly Compute[];
   readonly experiments: readonly string[];
   private readonly original: RunDetail;
   private readonly interpreters: Interpreters;
+  private readonly actions: ComputeActions;
   private readonly answers: Answers;
   private interpreter: Interpreter;
+  /** The person has chosen another interpreter for this rerun. */
+  private interpreterChosen = false;
   private variables: Record<string, string>;
 
   constructor(
@@ -64,8 +77,10 @@ class RerunAsker implements Asker {
     computes: readonly Compute[],
     experiments: readonly string[],
     interpreters: Interpreters,
+    actions: ComputeActions,
   ) {
     this.original = run;
+    this.actions = actions;
     this.computes = computes;
     this.experiments = experiments;
     this.interpreters = interpreters;
@@ -86,10 +101,10 @@ class RerunAsker implements Asker {
     return vscode.l10n.t('Rerun with Changes: {0}', runTitle(this.original));
   }
 
-  runsWith(): StepItem[] {
+  runsWith(compute: string): StepItem[] {
     const names = Object.keys(this.variables).join(', ');
     return [
-      interpreterItem(this.interpreter, () => this.changeInterpreter()),
+      this.interpreterOn(compute),
       {
         label: `$(symbol-variable) ${vscode.l10n.t('Environment variables: {0}', names || vscode.l10n.t('none'))}`,
         description: vscode.l10n.t('of the run configuration'),
@@ -97,6 +112,32 @@ class RerunAsker implements Asker {
         action: () => this.changeVariables(),
       },
     ];
+  }
+
+  async addCompute(): Promise<string | undefined> {
+    const name = await this.actions.add();
+    this.computes = await this.actions.list();
+    return name;
+  }
+
+  /** Another host has its interpreters elsewhere: what was typed counts there, else its own setting. */
+  private interpreterOn(compute: string): StepItem {
+    const host = this.computes.find(({ name }) => name === compute);
+    if (host?.kind === 'ssh' && !this.interpreterChosen && compute !== this.original.compute)
+      return hostInterpreterItem(host, () => this.enterInterpreter());
+    if (host?.kind === 'local' && !this.interpreterChosen && compute !== this.original.compute) {
+      const here = { path: 'python3', source: vscode.l10n.t('found on the path') };
+      return interpreterItem(here, () => this.changeInterpreter());
+    }
+    const change = host?.kind === 'ssh' ? () => this.enterInterpreter() : () => this.changeInterpreter();
+    return interpreterItem(this.interpreter, change);
+  }
+
+  private async enterInterpreter(): Promise<void> {
+    const path = await enterPath(this.interpreterChosen ? this.interpreter.path : '');
+    if (!path) return;
+    this.interpreter = { path, source: vscode.l10n.t('entered for this rerun') };
+    this.interpreterChosen = true;
   }
 
   async ask(): Promise<Changes | undefined> {
@@ -128,6 +169,7 @@ class RerunAsker implements Asker {
     const chosen = await this.interpreters.ask(folder, this.interpreter);
     if (chosen === undefined) return;
     this.interpreter = await this.interpreters.of(folder, chosen || undefined);
+    this.interpreterChosen = true;
   }
 
   private async changeVariables(): Promise<void> {
@@ -157,7 +199,7 @@ class RerunAsker implements Asker {
     if (!sameRecord(this.variables, variables)) changed.environmentVariables = this.variables;
     const result: Changes = { configuration: changed };
     if (answers.experiment !== original.experiment) result.experiment = answers.experiment;
-    if (this.interpreter.path !== original.interpreter) {
+    if (this.interpreterChosen && this.interpreter.path !== original.interpreter) {
       result.interpreter = this.interpreter.path;
       const { environment } = configuration;
       // The configuration's own interpreter would win over the one that was chosen.

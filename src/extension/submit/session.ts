@@ -1,8 +1,9 @@
 import * as vscode from 'vscode';
 import type { Client } from '../../client/client.ts';
-import type { Compute } from '../../api/compute.ts';
+import { localCompute, type Compute } from '../../api/compute.ts';
 import type { FoundConfiguration } from '../../api/entities.ts';
-import { type Interpreter, interpreterItem, type Interpreters } from './interpreter.ts';
+import type { ComputeActions } from './compute-actions.ts';
+import { hostInterpreterItem, type Interpreter, interpreterItem, type Interpreters } from './interpreter.ts';
 import type { AnswersMemory, LastAnswers } from './memory.ts';
 import type { StepItem } from './multi-step.ts';
 import type { Asker } from './questions.ts';
@@ -16,9 +17,10 @@ export class SubmitSession implements Asker {
   readonly last: LastAnswers;
   readonly configurations: FoundConfiguration[];
   readonly scripts: string[];
-  readonly computes: Compute[];
+  computes: readonly Compute[];
   readonly experiments: string[];
   interpreter: Interpreter;
+  private readonly actions: ComputeActions;
   private readonly interpreters: Interpreters;
   private readonly memory: AnswersMemory;
 
@@ -30,6 +32,7 @@ export class SubmitSession implements Asker {
     this.configurations = fields.configurations;
     this.scripts = fields.scripts;
     this.computes = fields.computes;
+    this.actions = fields.actions;
     this.experiments = fields.experiments;
     this.interpreter = fields.interpreter;
     this.interpreters = fields.interpreters;
@@ -43,6 +46,7 @@ export class SubmitSession implements Asker {
     target: SubmitTarget,
     interpreters: Interpreters,
     memory: AnswersMemory,
+    actions: ComputeActions,
   ): Promise<SubmitSession> {
     const folder = target.folder.fsPath;
     const [found, { computes }, { experiments }, interpreter] = await Promise.all([
@@ -57,6 +61,7 @@ export class SubmitSession implements Asker {
       target,
       interpreters,
       memory,
+      actions,
       computes,
       interpreter,
       configurations: found.configurations,
@@ -88,8 +93,26 @@ export class SubmitSession implements Asker {
   }
 
   /** The line of every step that shows the interpreter and lets one change it. */
-  runsWith(): StepItem[] {
+  runsWith(compute: string): StepItem[] {
+    const host = this.computes.find(({ name }) => name === compute);
+    if (host?.kind === 'ssh') return [hostInterpreterItem(host, () => this.changeHostInterpreter(compute))];
     return [interpreterItem(this.interpreter, () => this.changeInterpreter())];
+  }
+
+  /** The interpreter that is selected here says nothing to another host. */
+  interpreterFor(compute: string): { interpreter?: string } {
+    return compute === localCompute ? { interpreter: this.interpreter.path } : {};
+  }
+
+  async addCompute(): Promise<string | undefined> {
+    const name = await this.actions.add();
+    this.computes = await this.actions.list();
+    return name;
+  }
+
+  private async changeHostInterpreter(compute: string): Promise<void> {
+    await this.actions.editInterpreter(compute);
+    this.computes = await this.actions.list();
   }
 
   private async changeInterpreter(): Promise<void> {
@@ -106,6 +129,7 @@ interface SessionFields {
   target: SubmitTarget;
   interpreters: Interpreters;
   memory: AnswersMemory;
+  actions: ComputeActions;
   configurations: FoundConfiguration[];
   scripts: string[];
   computes: Compute[];

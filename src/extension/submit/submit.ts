@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
+import { localCompute } from '../../api/compute.ts';
 import { RunyardError } from '../../api/errors.ts';
 import type { FoundConfiguration, Run } from '../../api/entities.ts';
 import type { SubmitRequest } from '../../api/requests.ts';
 import type { Connection } from '../connection.ts';
-import { RemedyError } from '../errors.ts';
+import { describe, RemedyError } from '../errors.ts';
 import type { Live } from '../live.ts';
 import type { Log } from '../log.ts';
 import type { WorkspaceChoice } from '../workspace-choice.ts';
+import type { ComputeActions } from './compute-actions.ts';
 import { AcceptedConcerns } from './before/accepted.ts';
 import { BeforeSubmit } from './before/settle.ts';
 import { submitterEnvironment } from './environment.ts';
@@ -33,6 +35,7 @@ export class Submitter {
   private readonly accepted: AcceptedConcerns;
   private readonly interpreters: Interpreters;
   private readonly live: Live;
+  private readonly actions: ComputeActions;
   private readonly log: Log;
   private readonly submitted: (workspace: string, run: Run) => Promise<void>;
 
@@ -40,6 +43,7 @@ export class Submitter {
     connection: Connection,
     choice: WorkspaceChoice,
     live: Live,
+    actions: ComputeActions,
     memento: vscode.Memento,
     log: Log,
     submitted: (workspace: string, run: Run) => Promise<void>,
@@ -47,6 +51,7 @@ export class Submitter {
     this.connection = connection;
     this.choice = choice;
     this.live = live;
+    this.actions = actions;
     this.log = log;
     this.memory = new AnswersMemory(memento);
     this.accepted = new AcceptedConcerns(memento);
@@ -77,7 +82,7 @@ export class Submitter {
       );
     }
     if (found.problem) throw this.unusable(session, found);
-    if (!(await settleUnsaved(folder))) return undefined;
+    if (!(await this.ready(session, found)) || !(await settleUnsaved(folder))) return undefined;
     return this.settleAndSend(session, requestOf(session, found));
   }
 
@@ -87,7 +92,8 @@ export class Submitter {
     return vscode.window.withProgress({ location, title }, async () => {
       const client = await this.connection.client();
       const workspace = await this.choice.name(target.folder);
-      return SubmitSession.open(client, workspace, target, this.interpreters, this.memory);
+      const { interpreters, memory, actions } = this;
+      return SubmitSession.open(client, workspace, target, interpreters, memory, actions);
     });
   }
 
@@ -96,21 +102,40 @@ export class Submitter {
       const found = session.configurations.length > 0 ? await pickConfiguration(session) : newConfiguration;
       if (!found) return undefined;
       if (found !== newConfiguration) {
+        if (!(await this.ready(session, found))) return undefined;
         await session.remember({ configuration: found.name });
         return requestOf(session, found);
       }
       const answers = await askQuestions(session);
       if (answers === back) continue;
       if (!answers) return undefined;
+      await session.remember(answers);
+      // A wrong password or a missing Python is said before anything is written.
+      if (!(await this.actions.ready(answers.compute))) return undefined;
       const configuration = configurationOf(answers);
       const name = await saveConfiguration(session, configuration);
       if (name === false) return undefined;
-      await session.remember({ ...answers, ...(name ? { configuration: name } : {}) });
+      if (name) await session.remember({ configuration: name });
       return {
         ...(name ? { configurationName: name } : { configuration }),
         experiment: answers.experiment,
-        interpreter: session.interpreter.path,
+        ...session.interpreterFor(answers.compute),
       };
+    }
+  }
+
+  /** Connects to the target of a run configuration. */
+  private async ready(session: SubmitSession, found: FoundConfiguration): Promise<boolean> {
+    if (found.problem) return true;
+    try {
+      return await this.actions.ready(found.configuration?.target ?? localCompute);
+    } catch (error) {
+      if (!(error instanceof RunyardError) || error.code !== 'not_found') throw error;
+      const add = {
+        label: vscode.l10n.t('Add Compute...'),
+        run: () => vscode.commands.executeCommand('runyard.addCompute'),
+      };
+      throw new RemedyError(describe(error), [this.editRemedy(session, found), add], error);
     }
   }
 
@@ -203,6 +228,6 @@ function requestOf(session: SubmitSession, found: FoundConfiguration): Request {
   return {
     configurationName: found.name,
     experiment: found.configuration?.experiment ?? session.defaultExperiment,
-    interpreter: session.interpreter.path,
+    ...session.interpreterFor(found.configuration?.target ?? localCompute),
   };
 }

@@ -1,0 +1,157 @@
+import * as vscode from 'vscode';
+import type { Compute, ComputeSettings } from '../../api/compute.ts';
+import type { Command } from '../commands.ts';
+import type { Connection } from '../connection.ts';
+import { RemedyError } from '../errors.ts';
+import type { AddCompute } from './add.ts';
+import type { Computes } from './computes.ts';
+import type { Connector } from './connect.ts';
+import type { ComputeEditor } from './edit.ts';
+import type { LineNode } from './nodes.ts';
+import type { ComputePicker } from './pick.ts';
+import { hasRemoteSsh, openRemoteWindow } from './remote-window.ts';
+import { removeCompute } from './remove.ts';
+import type { SecretStore } from './secret-store.ts';
+import { showSetup } from './setup-document.ts';
+import { openHostTerminal } from './terminal.ts';
+import { testConnection, type TestServices } from './test-connection.ts';
+
+export interface ComputeCommandsContext {
+  connection: Connection;
+  computes: Computes;
+  connector: Connector;
+  picker: ComputePicker;
+  add: AddCompute;
+  editor: ComputeEditor;
+  store: SecretStore;
+  test: TestServices;
+}
+
+/** What can be done with compute targets, from the tree and from the palette. */
+export function computeCommands(context: ComputeCommandsContext): Command[] {
+  const { connection, computes, picker } = context;
+  const look = async (name: string): Promise<Compute & { settings: ComputeSettings }> => {
+    const client = await connection.client();
+    const compute = await client.call('getCompute', { params: { compute: name } });
+    const { settings } = compute;
+    if (!settings) throw new RemedyError(vscode.l10n.t('"{0}" is this machine.', name), []);
+    return { ...compute, settings };
+  };
+
+  return [
+    {
+      id: 'runyard.addCompute',
+      async run() {
+        const compute = await context.add.run();
+        if (compute) await testConnection(context.test, compute.name);
+        return compute?.name;
+      },
+    },
+    {
+      id: 'runyard.connectCompute',
+      progress: 'runyard.compute',
+      async run(...args) {
+        const name = await picker.resolve(args, vscode.l10n.t('The compute target to connect to'));
+        if (name) await context.connector.connect(name);
+      },
+    },
+    {
+      id: 'runyard.testCompute',
+      async run(...args) {
+        const placeHolder = vscode.l10n.t('The compute target whose connection to test');
+        const name = await picker.resolve(args, placeHolder, false);
+        return name && testConnection(context.test, name);
+      },
+    },
+    {
+      id: 'runyard.openComputeTerminal',
+      async run(...args) {
+        const name = await picker.resolve(args, vscode.l10n.t('The host to open a terminal on'));
+        if (name) openHostTerminal(name, (await look(name)).settings);
+      },
+    },
+    {
+      id: 'runyard.openComputeWindow',
+      async run(...args) {
+        const name = await picker.resolve(args, vscode.l10n.t('The host to open a window on'));
+        if (!name) return;
+        if (!hasRemoteSsh())
+          throw new RemedyError(vscode.l10n.t('The extension Remote - SSH is missing.'), []);
+        await openRemoteWindow((await look(name)).settings);
+      },
+    },
+    {
+      id: 'runyard.editCompute',
+      async run(...args) {
+        const name = await picker.resolve(args, vscode.l10n.t('The compute target whose settings to edit'));
+        const { setting } = (args[0] ?? {}) as Partial<LineNode>;
+        if (name) await context.editor.edit(name, setting);
+      },
+    },
+    {
+      id: 'runyard.editComputeSetup',
+      async run(...args) {
+        const name = await picker.resolve(
+          args,
+          vscode.l10n.t('The compute target whose set-up lines to edit'),
+        );
+        if (name) await showSetup(name);
+      },
+    },
+    {
+      id: 'runyard.copyComputeName',
+      async run(...args) {
+        const placeHolder = vscode.l10n.t('The compute target whose name to copy');
+        const name = await picker.resolve(args, placeHolder, false);
+        if (!name) return;
+        await vscode.env.clipboard.writeText(name);
+        vscode.window.setStatusBarMessage(vscode.l10n.t('Name copied'), 3000);
+      },
+    },
+    {
+      id: 'runyard.removeCompute',
+      progress: 'runyard.compute',
+      async run(...args) {
+        const name = await picker.resolve(args, vscode.l10n.t('The compute target to remove'));
+        if (!name) return;
+        const { activeRuns } = await look(name);
+        const client = await connection.client();
+        if (await removeCompute(client, name, activeRuns)) await computes.refresh();
+      },
+    },
+    { id: 'runyard.forgetSecrets', run: () => forgetSecrets(context.store) },
+  ];
+}
+
+async function forgetSecrets(store: SecretStore): Promise<void> {
+  const { keys } = store;
+  if (keys.length === 0) {
+    void vscode.window.showInformationMessage(vscode.l10n.t('No password or passphrase is kept.'));
+    return;
+  }
+  const items = keys.map((key) => ({ ...describeKey(key), key, picked: true }));
+  const picked = await vscode.window.showQuickPick(items, {
+    title: vscode.l10n.t('Forget Secrets'),
+    placeHolder: vscode.l10n.t('What the secret store of this editor is to forget'),
+    canPickMany: true,
+  });
+  if (!picked?.length) return;
+  for (const { key } of picked) await store.forget(key);
+  void vscode.window.showInformationMessage(
+    picked.length === 1
+      ? vscode.l10n.t('It is forgotten here. A Runyard server that runs knows it until it ends.')
+      : vscode.l10n.t(
+          '{0} are forgotten here. A Runyard server that runs knows them until it ends.',
+          picked.length,
+        ),
+  );
+}
+
+/** `password:mia@gpu` and `passphrase:/home/mia/.ssh/id`. */
+function describeKey(key: string): { label: string; description: string } {
+  const colon = key.indexOf(':');
+  const kind = key.slice(0, colon);
+  const icon = kind === 'passphrase' ? '$(key)' : '$(lock)';
+  const word = kind === 'passphrase' ? vscode.l10n.t('passphrase') : vscode.l10n.t('password');
+  return { label: `${icon} ${key.slice(colon + 1)}`, description: word };
+}

@@ -1,0 +1,63 @@
+import * as vscode from 'vscode';
+import { localCompute, type Compute, type ComputeLoad } from '../../api/compute.ts';
+
+type State = Compute['state'];
+
+/** State as a shape (codicon) and a colour: the shape alone tells it too. */
+const icons: Record<State, [icon: string, color: string]> = {
+  idle: ['circle-outline', 'disabledForeground'],
+  connecting: ['sync~spin', 'charts.blue'],
+  connected: ['pass', 'testing.iconPassed'],
+  unreachable: ['debug-disconnect', 'testing.iconFailed'],
+  attention: ['warning', 'problemsWarningIcon.foreground'],
+};
+
+export function stateIcon({ state }: Compute): vscode.ThemeIcon {
+  const [icon, color] = icons[state];
+  return new vscode.ThemeIcon(icon, new vscode.ThemeColor(color));
+}
+
+/** The state as a word for people. */
+export function stateWord({ name, state }: Compute): string {
+  switch (state) {
+    case 'idle':
+      return name === localCompute ? vscode.l10n.t('ready') : vscode.l10n.t('not connected');
+    case 'connecting':
+      return vscode.l10n.t('connecting');
+    case 'connected':
+      return name === localCompute ? vscode.l10n.t('ready') : vscode.l10n.t('connected');
+    case 'unreachable':
+      return vscode.l10n.t('unreachable');
+    case 'attention':
+      return vscode.l10n.t('waits for you');
+  }
+}
+
+/** `2/4 running · 3 queued · CPU 40 % · GPU 1/2`. */
+export function loadPhrase(load: ComputeLoad): string {
+  const parts = [vscode.l10n.t('{0}/{1} running', load.running, load.slots)];
+  if (load.queued > 0) parts.push(vscode.l10n.t('{0} queued', load.queued));
+  if (load.cpu !== null) parts.push(vscode.l10n.t('CPU {0}', percent(load.cpu)));
+  if (load.gpus.length > 0)
+    parts.push(vscode.l10n.t('GPU {0}/{1}', load.gpus.filter(isBusy).length, load.gpus.length));
+  return parts.join(' · ');
+}
+
+/** What stands beside a target's name: its load, else its state. */
+export function describeCompute(compute: Compute): string {
+  const { kind, load, state } = compute;
+  const where = kind === 'local' ? vscode.l10n.t('this machine') : '';
+  if (state === 'connected' && load) return [where, loadPhrase(load)].filter(Boolean).join(' · ');
+  if (kind === 'local' && state === 'idle') return where;
+  return [where, stateWord(compute)].filter(Boolean).join(' · ');
+}
+
+export function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+/** Somebody computes on it, or has filled a good part of its memory. */
+function isBusy({ utilisation, memoryUsed, memoryTotal }: ComputeLoad['gpus'][number]): boolean {
+  if (utilisation !== null && utilisation > 0.05) return true;
+  return memoryUsed !== null && !!memoryTotal && memoryUsed / memoryTotal > 0.1;
+}

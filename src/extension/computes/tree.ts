@@ -1,0 +1,129 @@
+import * as vscode from 'vscode';
+import { localCompute, type Compute } from '../../api/compute.ts';
+import { describe } from '../errors.ts';
+import type { Computes } from './computes.ts';
+import { linesOf } from './lines.ts';
+import { TargetNode, type ComputeTreeNode, type LineNode } from './nodes.ts';
+import { describeCompute, stateIcon, stateWord } from './state.ts';
+import { computeTooltip } from './tooltip.ts';
+
+/** The compute targets as a tree. What is drawn anew is only what is different. */
+export class ComputeTree implements vscode.TreeDataProvider<ComputeTreeNode>, vscode.Disposable {
+  private readonly computes: Computes;
+  private readonly nodes = new Map<string, TargetNode>();
+  private readonly drawn = new vscode.EventEmitter<ComputeTreeNode | undefined>();
+  private readonly subscription: vscode.Disposable;
+  private names = '';
+
+  readonly onDidChangeTreeData = this.drawn.event;
+
+  constructor(computes: Computes) {
+    this.computes = computes;
+    this.subscription = computes.onDidLook(() => this.follow());
+  }
+
+  redraw(): void {
+    this.drawn.fire(undefined);
+  }
+
+  dispose(): void {
+    this.subscription.dispose();
+    this.drawn.dispose();
+  }
+
+  async getChildren(node?: ComputeTreeNode): Promise<ComputeTreeNode[]> {
+    if (node) return node.kind === 'target' ? linesOf(node) : [];
+    try {
+      const list = this.computes.list.length > 0 ? this.computes.list : await this.computes.refresh();
+      this.names = namesOf(list);
+      const targets = list.map((compute) => this.nodeOf(compute));
+      return list.some(({ kind }) => kind === 'ssh') ? targets : [...targets, { kind: 'add' }];
+    } catch (error) {
+      return [{ kind: 'problem', message: describe(error) }];
+    }
+  }
+
+  getParent(node: ComputeTreeNode): ComputeTreeNode | undefined {
+    return node.kind === 'line' ? node.parent : undefined;
+  }
+
+  getTreeItem(node: ComputeTreeNode): vscode.TreeItem {
+    switch (node.kind) {
+      case 'target':
+        return targetItem(node);
+      case 'line':
+        return lineItem(node);
+      case 'add':
+        return addItem();
+      case 'problem':
+        return problemItem(node.message);
+    }
+  }
+
+  /** Draws again what changed since it was drawn. */
+  private follow(): void {
+    const { list } = this.computes;
+    if (namesOf(list) !== this.names) return this.redraw();
+    for (const compute of list) {
+      const node = this.nodes.get(compute.name);
+      if (!node || JSON.stringify(node.compute) === JSON.stringify(compute)) continue;
+      node.compute = compute;
+      this.drawn.fire(node);
+    }
+  }
+
+  private nodeOf(compute: Compute): TargetNode {
+    const node = this.nodes.get(compute.name) ?? new TargetNode(compute);
+    node.compute = compute;
+    this.nodes.set(compute.name, node);
+    return node;
+  }
+}
+
+function namesOf(list: readonly Compute[]): string {
+  return list.map(({ name }) => name).join('\n');
+}
+
+function targetItem({ compute }: TargetNode): vscode.TreeItem {
+  const { name, kind, state, problem } = compute;
+  const item = new vscode.TreeItem(name, vscode.TreeItemCollapsibleState.Collapsed);
+  item.id = `compute:${name}`;
+  item.contextValue = kind === 'local' ? 'compute.local' : `compute.ssh.${state}`;
+  item.iconPath = stateIcon(compute);
+  item.description = describeCompute(compute);
+  item.tooltip = computeTooltip(compute);
+  const parts = [name === localCompute ? '' : stateWord(compute), item.description, problem ?? ''];
+  item.accessibilityInformation = { label: [name, ...new Set(parts)].filter(Boolean).join(', ') };
+  return item;
+}
+
+function lineItem(node: LineNode): vscode.TreeItem {
+  const item = new vscode.TreeItem(node.label);
+  item.id = `compute:${node.parent.compute.name}/${node.id}`;
+  item.contextValue = `computeLine.${node.id}`;
+  item.iconPath = node.icon;
+  item.description = node.description ?? '';
+  item.tooltip = node.tooltip ?? [node.label, node.description].filter(Boolean).join(': ');
+  if (node.command) item.command = { ...node.command, arguments: [node] };
+  return item;
+}
+
+function addItem(): vscode.TreeItem {
+  const item = new vscode.TreeItem(vscode.l10n.t('Add Compute...'));
+  item.id = 'compute-add';
+  item.iconPath = new vscode.ThemeIcon('add');
+  item.description = vscode.l10n.t('a host you reach over SSH');
+  item.tooltip = vscode.l10n.t(
+    'Runs can go to any host that you reach over SSH; nothing is set up there first.',
+  );
+  item.command = { command: 'runyard.addCompute', title: vscode.l10n.t('Add Compute...') };
+  return item;
+}
+
+function problemItem(message: string): vscode.TreeItem {
+  const item = new vscode.TreeItem(message);
+  item.iconPath = new vscode.ThemeIcon('warning', new vscode.ThemeColor('problemsWarningIcon.foreground'));
+  item.tooltip = message;
+  item.command = { command: 'runyard.refresh', title: vscode.l10n.t('Refresh') };
+  return item;
+}
