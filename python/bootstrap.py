@@ -36,8 +36,13 @@ def prepare(asked):
         if not os.path.isdir(agents):
             os.mkdir(agents, 0o700)
         probe = os.path.join(agents, ".probe-%d" % os.getpid())
-        os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o600))
-        os.unlink(probe)
+        try:
+            os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o600))
+            os.unlink(probe)
+        except EnvironmentError as error:
+            # What is there can still be collected and cleaned up.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         found = os.statvfs(root)
         return root, found.f_bavail * found.f_frsize
     except EnvironmentError as error:

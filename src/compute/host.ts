@@ -265,7 +265,12 @@ export class Host {
     if (!answer) throw new HostProblem('unreachable', `The agent on ${this.name} does not answer.`);
     const hello = helloSchema.safeParse(answer.result);
     if (!hello.success) throw new HostProblem('unreachable', `The agent on ${this.name} speaks garbage.`);
-    if (this.options.configuration) await channel.request('host.configure', this.options.configuration);
+    // On a full disk the settings wait; what is there can still be collected.
+    if (this.options.configuration) {
+      await channel.request('host.configure', this.options.configuration).catch((error: RunyardError) => {
+        if (error.code !== 'no_space') throw error;
+      });
+    }
     return hello.data;
   }
 

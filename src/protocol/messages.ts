@@ -92,7 +92,7 @@ export type MonitorRecord = z.infer<typeof monitorRecordSchema>;
 
 export const fileEntrySchema = z.object({
   path: z.string(),
-  size: z.number(),
+  size: z.number().int().min(0),
   mtime: z.number(),
   sha256: z.string().nullish(),
 });

@@ -94,10 +94,9 @@ export class ArtifactFetch {
     try {
       await workspace.blobs.using(async () => {
         const hash = await fetchToBlob(source, file, workspace, (bytes) => say(bytes, false), signal);
-        await writer.write<RunWrites, 'runs.artifactStored'>(workspace.file, 'runs.artifactStored', {
+        await writer.write<RunWrites, 'runs.artifactsStored'>(workspace.file, 'runs.artifactsStored', {
           id: run,
-          path: file.path,
-          hash,
+          files: [{ path: file.path, hash }],
         });
       });
       await writer.write<RunWrites, 'runs.told'>(workspace.file, 'runs.told', { run, attempt, told: false });

@@ -12,11 +12,14 @@ export function isLog(file: string): boolean {
   return file.startsWith('user_logs/') || file.startsWith('logs/');
 }
 
-/** A path below the attempt's folder. The host is not trusted with where our files go. */
-export function safeName(file: string): string {
+/** Whether a path stays below the folder it belongs to. The host is not trusted with where our files go. */
+export function isSafeName(file: string): boolean {
   const parts = file.split('/');
-  if (parts.some((part) => part === '' || part === '.' || part === '..') || file.includes('\0')) {
-    throw new RunyardError('bad_request', `The host names a file "${file}".`);
-  }
-  return file;
+  return !parts.some((part) => part === '' || part === '.' || part === '..') && !file.includes('\0');
+}
+
+/** A path below the attempt's folder. Throws `bad_request` for one that leaves it. */
+export function safeName(file: string): string {
+  if (isSafeName(file)) return file;
+  throw new RunyardError('bad_request', `The host names a file "${file}".`);
 }

@@ -13,7 +13,7 @@ import {
 } from '../protocol/messages.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
-import { attemptDir, isLog, safeName } from './attempt-files.ts';
+import { attemptDir, isLog, isSafeName, safeName } from './attempt-files.ts';
 import { hostHas } from './delivery.ts';
 import { LogFiles, type LogPosition } from './log-files.ts';
 import { cursorRows, getRun, runRow } from './queries.ts';
@@ -26,6 +26,8 @@ export const mostCollectedBytes = 256 * 1024 * 1024;
 const silenceMs = Number(process.env['RUNYARD_SERVER_SILENCE_SECONDS'] ?? 60) * 1000;
 const checkMs = silenceMs / 6;
 const logHintMs = 50;
+/** Files that come to be in the workspace in one transaction. */
+const storedAtOnce = 200;
 
 export interface CollectorOptions {
   workspace: OpenWorkspace;
@@ -150,7 +152,10 @@ export class Collector {
       files.push(...page.files);
       more = page.more && page.files.length > 0;
     }
-    return files;
+    const safe = files.filter(({ path }) => isSafeName(path));
+    if (safe.length < files.length)
+      this.options.log(`${host.name} names files of ${run} that no agent would: left out`);
+    return safe;
   }
 
   private async onData(file: string, generation: string, offset: number, payload: Uint8Array): Promise<void> {
@@ -312,7 +317,7 @@ export class Collector {
     if (!sha256 || !workspace.blobs.has(sha256)) return false;
     await workspace.blobs.using(async () => {
       if (workspace.blobs.has(sha256))
-        await this.write('runs.artifactStored', { id: run, path, hash: sha256 });
+        await this.write('runs.artifactsStored', { id: run, files: [{ path, hash: sha256 }] });
     });
     return true;
   }
@@ -322,7 +327,7 @@ export class Collector {
     const { run, workspace } = this.options;
     try {
       const hash = await fetchToBlob(this.options, file, workspace);
-      await this.write('runs.artifactStored', { id: run, path: file.path, hash });
+      await this.write('runs.artifactsStored', { id: run, files: [{ path: file.path, hash }] });
     } catch (error) {
       // The host could not read it for its hash either (the script took its rights away): it stays there.
       if (!file.sha256 && (error as RunyardError).code === 'not_found') return;
@@ -332,6 +337,11 @@ export class Collector {
 
   private async storeSmall(files: readonly FileEntry[]): Promise<void> {
     const { run, workspace } = this.options;
+    let stored: { path: string; hash: string }[] = [];
+    const save = async () => {
+      await this.write('runs.artifactsStored', { id: run, files: stored });
+      stored = [];
+    };
     for await (const { file, content } of readSmallFiles(this.options, files)) {
       if (content === null) {
         if (!file.sha256) continue;
@@ -341,8 +351,10 @@ export class Collector {
       if (file.sha256 && hash !== file.sha256) {
         throw new RunyardError('conflict', `${file.path} changed while it was fetched.`);
       }
-      await this.write('runs.artifactStored', { id: run, path: file.path, hash });
+      stored.push({ path: file.path, hash });
+      if (stored.length >= storedAtOnce) await save();
     }
+    await save();
   }
 
   /** The live tail was a preview; the file as it is at the end is the truth. */

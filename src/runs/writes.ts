@@ -203,14 +203,14 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
       tx.hint({ type: 'details', runId: args.id });
     },
 
-    'runs.artifactStored': (tx: Transaction, args: { id: string; path: string; hash: string }): void => {
+    'runs.artifactsStored': (
+      tx: Transaction,
+      args: { id: string; files: readonly { path: string; hash: string }[] },
+    ): void => {
       const { seq } = runRow(tx, args.id);
-      tx.run(
-        'UPDATE artifacts SET stored = 1, hash = ? WHERE run_seq = ? AND path = ?',
-        args.hash,
-        seq,
-        args.path,
-      );
+      for (const { path, hash } of args.files) {
+        tx.run('UPDATE artifacts SET stored = 1, hash = ? WHERE run_seq = ? AND path = ?', hash, seq, path);
+      }
     },
 
     /** Whether the host knows what is collected of an attempt. */

@@ -44,11 +44,17 @@ test('the digits example gives the same metrics on every host', { skip }, async 
   }
   const folder = path.join(repository, 'examples/digits');
   const results: string[] = [];
+  const submitted = [];
   for (const target of ['local', ...all.map(({ name }) => name)]) {
-    const run = await home.submit(folder, { configuration: { script: 'train.py', target } });
+    const configuration = { script: 'train.py', arguments: ['--epochs', '4'], target };
+    submitted.push({ target, run: await home.submit(folder, { configuration }) });
+  }
+  for (const { target, run } of submitted) {
     const ended = await home.ended(run.id);
     assert.equal(ended.status, 'Completed', `${target}: ${JSON.stringify(ended.error)}`);
-    const { series } = await home.client.call('listSeries', { params: { workspace: 'default', run: run.id } });
+    const { series } = await home.client.call('listSeries', {
+      params: { workspace: 'default', run: run.id },
+    });
     const { artifacts } = await home.client.call('listArtifacts', {
       params: { workspace: 'default', run: run.id },
     });
