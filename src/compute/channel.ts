@@ -147,7 +147,6 @@ export class AgentChannel {
   }
 
   close(): void {
-    this.duplex.close();
     this.end();
   }
 
@@ -159,7 +158,6 @@ export class AgentChannel {
       }
     } catch (error) {
       this.end(error as Error);
-      this.duplex.close();
     }
   }
 
@@ -201,6 +199,8 @@ export class AgentChannel {
     for (const { reject } of this.waiting.values()) reject(this.ended);
     this.waiting.clear();
     this.watches.clear();
+    // An agent that was killed leaves the connection open that it was spoken to over.
+    this.duplex.close();
     this.resolveClosed(this.ended);
   }
 }
