@@ -16,6 +16,7 @@ export interface SessionOptions {
   /** Examples to copy into it. */
   examples?: string[];
   settings?: Record<string, unknown>;
+  machineSettings?: Record<string, unknown>;
   workspaceTrust?: boolean;
 }
 
@@ -61,6 +62,7 @@ export class Session {
     }
     const start: BrowserVSCodeOptions = { vsix: [vsix], folder, env: { RUNYARD_HOME: home } };
     if (options.settings) start.settings = options.settings;
+    if (options.machineSettings) start.machineSettings = options.machineSettings;
     if (options.workspaceTrust) start.workspaceTrust = true;
     const code = await startBrowserVSCode(start);
     const browser = await launchBrowser();

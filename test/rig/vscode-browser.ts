@@ -13,6 +13,8 @@ export interface BrowserVSCodeOptions {
   folder?: string;
   /** User settings on top of those of a quiet window. */
   settings?: Record<string, unknown>;
+  /** Settings of scope `machine`: a window in the browser is a remote one, and takes them from the server only. */
+  machineSettings?: Record<string, unknown>;
   /** Variables for the server and so for the extension host; undefined takes one away. */
   env?: Record<string, string | undefined>;
   /** By default temporary folders, removed by `stop()`. Keep the paths short: sockets are made inside. */
@@ -102,6 +104,11 @@ export async function startBrowserVSCode(options: BrowserVSCodeOptions = {}): Pr
     const writeSettings = (settings: Record<string, unknown>): Promise<void> =>
       writeFile(settingsFile, JSON.stringify(settings, undefined, 2) + '\n');
     await writeSettings({ ...quiet, ...existing, ...options.settings });
+    if (options.machineSettings) {
+      const file = path.join(userDataDir, 'Machine/settings.json');
+      await mkdir(path.dirname(file), { recursive: true });
+      await writeFile(file, JSON.stringify(options.machineSettings, undefined, 2) + '\n');
+    }
     // Its own file, else it writes one into the user's ~/.config.
     const config = path.join(userDataDir, 'config.yaml');
     await writeFile(config, 'auth: none\ncert: false\n');

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { localCompute, type Compute } from '../../api/compute.ts';
 import { RunyardError } from '../../api/errors.ts';
 import type { Connection } from '../connection.ts';
-import { describe, RemedyError, type Remedy } from '../errors.ts';
+import { describe, isCancellation, RemedyError, type Remedy } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Computes } from './computes.ts';
 import { agentBody, type Prompts } from './prompts.ts';
@@ -22,7 +22,7 @@ export class Connector {
     this.log = log;
   }
 
-  /** Throws with what to do about it; RunyardError `canceled` when the person gave up. */
+  /** Throws with what to do about it, and a cancellation when the person gave up. */
   async connect(name: string): Promise<Compute> {
     try {
       const compute = await this.call(name);
@@ -43,8 +43,8 @@ export class Connector {
       this.computes.take(await this.call(name));
       return true;
     } catch (error) {
+      if (isCancellation(error)) return false;
       if (!(error instanceof RunyardError)) throw error;
-      if (error.code === 'canceled') return false;
       if (error.code !== 'unavailable') throw withRemedies(name, error);
       this.log.error(`${name} cannot be reached`, error);
       return submitAllTheSame(name, error);
@@ -85,5 +85,8 @@ function withRemedies(name: string, error: unknown): unknown {
       run: () => vscode.commands.executeCommand('runyard.editCompute', name),
     },
   ];
-  return new RemedyError(describe(error), remedies, error);
+  const text = describe(error);
+  // Some of the reasons say which host they are about.
+  const message = text.includes(name) ? text : vscode.l10n.t('{0}: {1}', name, text);
+  return new RemedyError(message, remedies, error);
 }

@@ -14,7 +14,7 @@ export class ComputePicker {
     this.selected = selected;
   }
 
-  /** From a node of the tree, a name, what is selected in the tree; else it is asked. */
+  /** From a node of the tree or a name; else it is asked, and what is selected in the tree comes first. */
   async resolve(
     args: readonly unknown[],
     placeHolder: string,
@@ -22,14 +22,17 @@ export class ComputePicker {
   ): Promise<string | undefined> {
     const named = nameOf(args[0]);
     if (named !== undefined) return named;
-    const list = (await this.computes.refresh()).filter(({ kind }) => !onlyHosts || kind === 'ssh');
     const selected = this.selected();
-    if (selected !== undefined && list.some(({ name }) => name === selected)) return selected;
+    const list = (await this.computes.refresh())
+      .filter(({ kind }) => !onlyHosts || kind === 'ssh')
+      .sort((a, b) => Number(b.name === selected) - Number(a.name === selected));
     const add = { label: `$(add) ${vscode.l10n.t('Add Compute...')}`, name: undefined };
     const items = list.map((compute) => ({ ...computeItem(compute), name: compute.name }));
     const picked = await vscode.window.showQuickPick([...items, ...(items.length === 0 ? [add] : [])], {
       placeHolder,
       matchOnDescription: true,
+      // The palette gives the focus back while this comes up.
+      ignoreFocusOut: true,
     });
     if (picked === add) await vscode.commands.executeCommand('runyard.addCompute');
     return picked?.name;
@@ -38,12 +41,11 @@ export class ComputePicker {
 
 /** A target as a line of a quick pick: its state and its load. */
 export function computeItem(compute: Compute): vscode.QuickPickItem {
-  const { name, kind, address, problem } = compute;
-  const description = [kind === 'local' ? '' : address, describeCompute(compute)].filter(Boolean).join(' · ');
+  const { name, kind, address } = compute;
+  const where = kind === 'local' || address === name ? '' : address;
   return {
     label: `$(${stateIcon(compute).id}) ${name}`,
-    description,
-    ...(problem ? { detail: `$(warning) ${problem}` } : {}),
+    description: [where, describeCompute(compute)].filter(Boolean).join(' · '),
   };
 }
 

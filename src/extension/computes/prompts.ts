@@ -41,7 +41,7 @@ export class Prompts implements vscode.Disposable {
   private readonly pending = new Map<string, Pending>();
   private readonly signIns = new Map<string, SignIn>();
   /** What this window is connecting to, because a person wants it or silently from the store. */
-  private readonly own = new Set<{ compute: string; person: boolean }>();
+  private readonly own = new Set<{ compute: string; person: boolean; dismissed: boolean }>();
   /** One question at a time. */
   private asking: Promise<unknown> = Promise.resolve();
   private readonly subscriptions: vscode.Disposable[];
@@ -71,7 +71,10 @@ export class Prompts implements vscode.Disposable {
     ];
   }
 
-  /** Does what may raise questions of a target; they are shown in this window meanwhile. */
+  /**
+   * Does what may raise questions of a target; they are shown in this window meanwhile. Where the person has
+   * dismissed one, a failure is a cancellation.
+   */
   async attend<T>(compute: string, work: () => Promise<T>): Promise<T> {
     return this.attending(compute, true, work);
   }
@@ -90,13 +93,16 @@ export class Prompts implements vscode.Disposable {
 
   private async attending<T>(compute: string, person: boolean, work: () => Promise<T>): Promise<T> {
     const watch = this.live.watch(await this.choice.name());
-    const mine = { compute, person };
+    const mine = { compute, person, dismissed: false };
     this.own.add(mine);
     try {
       for (const one of person ? this.pending.values() : []) {
         if (one.prompt.compute === compute) this.guard(this.attempt(one));
       }
       return await work();
+    } catch (error) {
+      // Who has dismissed a question knows why there is no connection.
+      throw mine.dismissed ? new vscode.CancellationError() : error;
     } finally {
       this.own.delete(mine);
       watch.dispose();
@@ -170,7 +176,10 @@ export class Prompts implements vscode.Disposable {
       if ('answers' in answer) {
         const [secret] = answer.answers;
         if (secretKey !== null && secret !== undefined) signIn.answered.set(secretKey, secret);
-      } else signIn.told = true;
+      } else {
+        signIn.told = true;
+        for (const mine of this.own) if (mine.compute === compute) mine.dismissed = true;
+      }
       await this.answer(one.prompt, answer);
     })();
     this.asking = turn.catch(() => undefined);

@@ -33,14 +33,19 @@ async function askFields(prompt: Prompt, gone: AbortSignal): Promise<PersonsAnsw
 }
 
 async function askField(
-  { title, message, fields, compute }: Prompt,
+  { title, message, fields, compute, kind, refused }: Prompt,
   index: number,
   { label, secret }: Prompt['fields'][number],
   gone: AbortSignal,
 ): Promise<string | undefined> {
   const box = vscode.window.createInputBox();
   box.title = title;
-  box.prompt = [message, `${label} (${compute})`].filter(Boolean).join(' · ');
+  const about = vscode.l10n.t('For the compute target {0}.', compute);
+  box.prompt = [refused ? '' : message, kind === 'keyboard-interactive' ? label : '', about]
+    .filter(Boolean)
+    .join(' · ');
+  if (refused) box.validationMessage = message;
+  box.onDidChangeValue(() => (box.validationMessage = ''));
   box.placeholder = label;
   box.password = secret;
   box.ignoreFocusOut = true;

@@ -69,7 +69,7 @@ document.addEventListener('click', ({ target }) => {
 export function summary({ name, test }: Pick<Report, 'name' | 'test'>): string {
   const { ok, steps } = test;
   const failed = steps.find(({ state }) => state === 'failed');
-  if (!ok && failed) return vscode.l10n.t('{0} cannot be used: {1}.', name, lowerFirst(failed.title));
+  if (!ok && failed) return vscode.l10n.t('{0} cannot be used yet. {1}', name, failed.detail);
   if (!ok) return vscode.l10n.t('{0} cannot be used.', name);
   const warnings = steps.filter(({ state }) => state === 'warning').length;
   if (warnings === 1) return vscode.l10n.t('{0} is ready, with one warning.', name);
@@ -120,10 +120,6 @@ function shape(state: ConnectionStep['state']): string {
 
 function seconds(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
-}
-
-function lowerFirst(title: string): string {
-  return /^[A-Z][a-z]/.test(title) ? title[0]!.toLowerCase() + title.slice(1) : title;
 }
 
 function text(value: string): string {

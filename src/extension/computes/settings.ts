@@ -1,6 +1,5 @@
 import * as vscode from 'vscode';
 import { transports, type ComputeSettings } from '../../api/compute.ts';
-import { formatBytes } from '../format.ts';
 import { transportWord } from './tooltip.ts';
 
 /** What a person may change of a target; set-up lines have a document of their own. */
@@ -90,7 +89,7 @@ export function settingValue(settings: ComputeSettings, setting: EditableSetting
     case 'keepDays':
       return keep.days === 1 ? vscode.l10n.t('1 day') : vscode.l10n.t('{0} days', keep.days);
     case 'keepBytes':
-      return vscode.l10n.t('{0} of run folders and cached files', formatBytes(keep.bytes));
+      return vscode.l10n.t('{0} GB of run folders and cached files', keep.bytes / gigabyte);
   }
 }
 

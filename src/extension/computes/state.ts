@@ -5,7 +5,7 @@ type State = Compute['state'];
 
 /** State as a shape (codicon) and a colour: the shape alone tells it too. */
 const icons: Record<State, [icon: string, color: string]> = {
-  idle: ['circle-outline', 'disabledForeground'],
+  idle: ['circle-large-outline', 'disabledForeground'],
   connecting: ['sync~spin', 'charts.blue'],
   connected: ['pass', 'testing.iconPassed'],
   unreachable: ['debug-disconnect', 'testing.iconFailed'],
@@ -45,11 +45,12 @@ export function loadPhrase(load: ComputeLoad): string {
 
 /** What stands beside a target's name: its load, else its state. */
 export function describeCompute(compute: Compute): string {
-  const { kind, load, state } = compute;
+  const { kind, load, state, problem } = compute;
   const where = kind === 'local' ? vscode.l10n.t('this machine') : '';
   if (state === 'connected' && load) return [where, loadPhrase(load)].filter(Boolean).join(' · ');
   if (kind === 'local' && state === 'idle') return where;
-  return [where, stateWord(compute)].filter(Boolean).join(' · ');
+  const word = problem ? `${stateWord(compute)}: ${problem}` : stateWord(compute);
+  return [where, word].filter(Boolean).join(' · ');
 }
 
 export function percent(share: number): string {

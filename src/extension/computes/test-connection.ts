@@ -65,7 +65,8 @@ async function tell(services: TestServices, report: Report): Promise<void> {
   const step = test.steps.findIndex(({ fix }) => fix !== null);
   const fix = vscode.l10n.t('Set {0}', describeFix(test.steps[step]?.fix ?? null));
   const details = vscode.l10n.t('Show Details');
-  const answer = await show(summary(report), ...(step < 0 ? [] : [fix]), details);
+  const buttons = [...(step < 0 ? [] : [fix]), ...(test.ok ? [] : [details])];
+  const answer = await show(summary(report), ...buttons);
   if (answer === details) services.reports.show(report);
   if (answer === fix) await applyFix(services, report, step);
 }

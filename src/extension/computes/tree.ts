@@ -85,15 +85,16 @@ function namesOf(list: readonly Compute[]): string {
 }
 
 function targetItem({ compute }: TargetNode): vscode.TreeItem {
-  const { name, kind, state, problem } = compute;
+  const { name, kind, state } = compute;
   const item = new vscode.TreeItem(name, vscode.TreeItemCollapsibleState.Collapsed);
   item.id = `compute:${name}`;
   item.contextValue = kind === 'local' ? 'compute.local' : `compute.ssh.${state}`;
   item.iconPath = stateIcon(compute);
   item.description = describeCompute(compute);
   item.tooltip = computeTooltip(compute);
-  const parts = [name === localCompute ? '' : stateWord(compute), item.description, problem ?? ''];
-  item.accessibilityInformation = { label: [name, ...new Set(parts)].filter(Boolean).join(', ') };
+  // The icon says nothing to a screen reader.
+  const word = state === 'connected' && name !== localCompute ? stateWord(compute) : '';
+  item.accessibilityInformation = { label: [name, word, item.description].filter(Boolean).join(', ') };
   return item;
 }
 
@@ -112,7 +113,7 @@ function addItem(): vscode.TreeItem {
   const item = new vscode.TreeItem(vscode.l10n.t('Add Compute...'));
   item.id = 'compute-add';
   item.iconPath = new vscode.ThemeIcon('add');
-  item.description = vscode.l10n.t('a host you reach over SSH');
+  item.description = vscode.l10n.t('a host over SSH');
   item.tooltip = vscode.l10n.t(
     'Runs can go to any host that you reach over SSH; nothing is set up there first.',
   );

@@ -165,7 +165,7 @@ export async function askCompute(asker: Asker, answers: Answers): Promise<typeof
         ...asker.computes.map((compute) => ({ ...computeItem(compute), value: compute.name })),
         {
           label: `$(add) ${vscode.l10n.t('Add Compute...')}`,
-          description: vscode.l10n.t('a host you reach over SSH'),
+          description: vscode.l10n.t('a host over SSH'),
           alwaysShow: true,
           add: true,
         },
@@ -187,7 +187,7 @@ function runsWith(asker: Asker, compute: string): StepItem[] {
   const items = asker.runsWith(compute);
   if (items.length === 0) return [];
   const label =
-    compute === localCompute ? vscode.l10n.t('runs with') : vscode.l10n.t('on {0} runs with', compute);
+    compute === localCompute ? vscode.l10n.t('runs with') : vscode.l10n.t('runs with, on {0}', compute);
   return [{ label, kind: vscode.QuickPickItemKind.Separator }, ...items];
 }
 
