@@ -158,8 +158,6 @@ function tarOverSsh(hosts: SshHosts, host: SshHost, config: SshConfig, folder: s
 
 /** From the first to the last byte that is sent, and until the host has the run. */
 async function sending(home: TestHome, folder: string, target: string): Promise<number> {
-  let id = '';
-  let began = 0;
   const events: { runId: string; at: number }[] = [];
   let joined = () => {};
   const connected = new Promise<void>((resolve) => (joined = resolve));
@@ -171,10 +169,10 @@ async function sending(home: TestHome, folder: string, target: string): Promise<
     },
   });
   await connected;
-  ({ id } = await home.submit(folder, { configuration: { script: 'train.py', target } }));
+  const { id } = await home.submit(folder, { configuration: { script: 'train.py', target } });
   const queued = await home.until(id, 'queued', ({ status }) => status !== 'NotStarted');
   const at = performance.now();
-  began = events.find(({ runId }) => runId === id)?.at ?? at;
+  const began = events.find(({ runId }) => runId === id)?.at ?? at;
   subscription.close();
   if (queued.status === 'Failed') throw new Error(queued.statusReason);
   await home.ended(id);
@@ -241,7 +239,9 @@ for i in range(${liveSeconds * 2}):
   arrived.metric.length = arrived.log.length = 0;
   await sleep((liveSeconds * 1000) / 2);
   const found = { metric: [...arrived.metric], log: [...arrived.log] };
-  const sessions = (await host.sessions()).length;
+  // sshd has two processes a connection; the connections themselves are counted.
+  const established = ['ss', '-Htn', 'state', 'established', 'sport', '=', ':22'];
+  const sessions = (await host.output(established)).trim().split('\n').filter(Boolean).length;
   const serves = host.processes().filter((pid) => isServe(pid)).length;
   for (const id of ids) await home.ended(id);
   await Promise.all(looking);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Artifact } from '../../src/api/entities.ts';
-import { RunyardError } from '../../src/api/errors.ts';
+import type { RunyardError } from '../../src/api/errors.ts';
 import { SshHosts, skipWithoutSshHosts, type SshConfig, type SshHost } from '../rig/ssh-hosts.ts';
 import { runCli, TestHome } from '../support/home.ts';
 import { addCompute } from '../support/person.ts';
