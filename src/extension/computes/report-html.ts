@@ -16,6 +16,9 @@ export interface Report {
   test: ConnectionTest;
 }
 
+/** A longer reason stands with its step only. */
+const longestDetail = 100;
+
 /** A state as a shape; its word is read out. */
 const shapes: Record<ConnectionStep['state'], string> = {
   ok: 'M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13ZM5 8.2l2.1 2.1L11.2 6',
@@ -31,7 +34,9 @@ export function reportHtml(webview: vscode.Webview, media: vscode.Uri, report: R
   const policy = `default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}'`;
   const { name, address, test, time } = report;
   const at = new Date(time).toLocaleTimeString();
-  const about = [address ?? '', vscode.l10n.t('tested at {0}', at)].filter(Boolean).join(' · ');
+  const about = [address === name ? '' : (address ?? ''), vscode.l10n.t('tested at {0}', at)]
+    .filter(Boolean)
+    .join(' · ');
   return `<!DOCTYPE html>
 <html lang="${text(vscode.env.language)}">
 <head>
@@ -69,7 +74,11 @@ document.addEventListener('click', ({ target }) => {
 export function summary({ name, test }: Pick<Report, 'name' | 'test'>): string {
   const { ok, steps } = test;
   const failed = steps.find(({ state }) => state === 'failed');
-  if (!ok && failed) return vscode.l10n.t('{0} cannot be used yet. {1}', name, failed.detail);
+  if (!ok && failed) {
+    return failed.detail.length <= longestDetail
+      ? vscode.l10n.t('{0} cannot be used yet. {1}', name, failed.detail)
+      : vscode.l10n.t('{0} cannot be used yet: "{1}" failed.', name, failed.title);
+  }
   if (!ok) return vscode.l10n.t('{0} cannot be used.', name);
   const warnings = steps.filter(({ state }) => state === 'warning').length;
   if (warnings === 1) return vscode.l10n.t('{0} is ready, with one warning.', name);

@@ -47,6 +47,9 @@ export class SetupFileSystem implements vscode.FileSystemProvider, vscode.Dispos
   }
 
   async stat(uri: vscode.Uri): Promise<vscode.FileStat> {
+    if (uri.path !== setupUri(nameOf(uri)).path) {
+      return { type: vscode.FileType.Directory, ctime: 0, mtime: 0, size: 0 };
+    }
     const content = await this.readFile(uri);
     const { mtime } = this.versions.get(uri.path)!;
     return { type: vscode.FileType.File, ctime: 0, mtime, size: content.byteLength };

@@ -37,7 +37,8 @@ export function stateWord({ name, state }: Compute): string {
 export function loadPhrase(load: ComputeLoad): string {
   const parts = [vscode.l10n.t('{0}/{1} running', load.running, load.slots)];
   if (load.queued > 0) parts.push(vscode.l10n.t('{0} queued', load.queued));
-  if (load.cpu !== null) parts.push(vscode.l10n.t('CPU {0}', percent(load.cpu)));
+  // In steps: a row that changes with every look is nothing to read.
+  if (load.cpu !== null) parts.push(vscode.l10n.t('CPU {0}', percent(Math.round(load.cpu * 20) / 20)));
   if (load.gpus.length > 0)
     parts.push(vscode.l10n.t('GPU {0}/{1}', load.gpus.filter(isBusy).length, load.gpus.length));
   return parts.join(' · ');

@@ -17,7 +17,11 @@ export function computeTooltip(compute: Compute): vscode.MarkdownString {
     if (action) text.appendMarkdown('\n\n$(lightbulb) ').appendText(action);
     text.appendMarkdown('\n\n');
   }
-  if (address) line(vscode.l10n.t('Address'), address);
+  if (address) {
+    // As code, as `user@host` would be a link to write a mail.
+    const code = `\`${address.replaceAll('`', '')}\``;
+    text.appendText(`${vscode.l10n.t('Address')}: `).appendMarkdown(`${code}  \n`);
+  }
   if (transport) line(vscode.l10n.t('Connected by'), transportWord(transport));
   if (facts) {
     const { hostname, os, arch, python, cpus, memoryBytes, gpus, root } = facts;

@@ -13,6 +13,8 @@ export class ComputeTree implements vscode.TreeDataProvider<ComputeTreeNode>, vs
   private readonly nodes = new Map<string, TargetNode>();
   private readonly drawn = new vscode.EventEmitter<ComputeTreeNode | undefined>();
   private readonly subscription: vscode.Disposable;
+  private readonly open = new Set<string>();
+  private readonly shown = new Map<string, string>();
   private names = '';
 
   readonly onDidChangeTreeData = this.drawn.event;
@@ -24,6 +26,13 @@ export class ComputeTree implements vscode.TreeDataProvider<ComputeTreeNode>, vs
 
   redraw(): void {
     this.drawn.fire(undefined);
+  }
+
+  /** What is folded is not drawn again. */
+  unfold(node: ComputeTreeNode, open: boolean): void {
+    if (node.kind !== 'target') return;
+    if (open) this.open.add(node.compute.name);
+    else this.open.delete(node.compute.name);
   }
 
   dispose(): void {
@@ -60,22 +69,38 @@ export class ComputeTree implements vscode.TreeDataProvider<ComputeTreeNode>, vs
     }
   }
 
-  /** Draws again what changed since it was drawn. */
+  /** With the next look at the load a tooltip is another one: it is made when it is wanted. */
+  resolveTreeItem(item: vscode.TreeItem, node: ComputeTreeNode): vscode.TreeItem {
+    if (node.kind === 'target') item.tooltip = computeTooltip(node.compute);
+    return item;
+  }
+
+  /** Draws again what a person would see changed: a tooltip that is read goes with what is drawn again. */
   private follow(): void {
     const { list } = this.computes;
     if (namesOf(list) !== this.names) return this.redraw();
     for (const compute of list) {
       const node = this.nodes.get(compute.name);
-      if (!node || JSON.stringify(node.compute) === JSON.stringify(compute)) continue;
+      if (!node) continue;
       node.compute = compute;
+      const looks = this.looksOf(node);
+      if (this.shown.get(compute.name) === looks) continue;
+      this.shown.set(compute.name, looks);
       this.drawn.fire(node);
     }
+  }
+
+  private looksOf(node: TargetNode): string {
+    const { name, state } = node.compute;
+    const lines = this.open.has(name) ? linesOf(node).map((line) => [line.label, line.description]) : [];
+    return JSON.stringify([state, describeCompute(node.compute), lines]);
   }
 
   private nodeOf(compute: Compute): TargetNode {
     const node = this.nodes.get(compute.name) ?? new TargetNode(compute);
     node.compute = compute;
     this.nodes.set(compute.name, node);
+    this.shown.set(compute.name, this.looksOf(node));
     return node;
   }
 }
@@ -91,7 +116,6 @@ function targetItem({ compute }: TargetNode): vscode.TreeItem {
   item.contextValue = kind === 'local' ? 'compute.local' : `compute.ssh.${state}`;
   item.iconPath = stateIcon(compute);
   item.description = describeCompute(compute);
-  item.tooltip = computeTooltip(compute);
   // The icon says nothing to a screen reader.
   const word = state === 'connected' && name !== localCompute ? stateWord(compute) : '';
   item.accessibilityInformation = { label: [name, word, item.description].filter(Boolean).join(', ') };

@@ -35,6 +35,8 @@ export class ComputeView implements vscode.Disposable {
       this.tree,
       this.view,
       this.view.onDidChangeVisibility(() => void this.follow()),
+      this.view.onDidExpandElement(({ element }) => this.tree.unfold(element, true)),
+      this.view.onDidCollapseElement(({ element }) => this.tree.unfold(element, false)),
       choice.onDidChange(() => {
         this.unwatch();
         void this.follow();
