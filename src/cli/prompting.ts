@@ -87,8 +87,9 @@ async function answer(context: Context, prompt: Prompt, signal: AbortSignal): Pr
 /** One line of the terminal, shown or not; undefined when it was ended (Ctrl-D), or is of no use any more. */
 function read(question: string, echo: boolean, signal: AbortSignal): Promise<string | undefined> {
   const { stdin, stderr } = process;
-  stderr.write(question);
+  // First, so that nothing that is typed at once is shown.
   if (!echo) stdin.setRawMode(true);
+  stderr.write(question);
   const lines = echo ? createInterface({ input: stdin, terminal: false }) : undefined;
   return new Promise((resolve) => {
     let typed = '';

@@ -34,6 +34,7 @@ export class Client {
   private readonly agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
   private readonly subscriptions = new Set<Subscription>();
   private starting: Promise<unknown> | undefined;
+  private closed = false;
 
   constructor(options: ClientOptions) {
     this.options = options;
@@ -47,6 +48,7 @@ export class Client {
         home: this.home,
         distDir: this.options.distDir,
         launcher: this.options.launcher,
+        wanted: () => !this.closed,
         log: this.options.log ?? (() => {}),
       },
       this.agent,
@@ -114,6 +116,7 @@ export class Client {
   }
 
   close(): void {
+    this.closed = true;
     for (const subscription of this.subscriptions) subscription.close();
     this.agent.destroy();
   }

@@ -21,6 +21,8 @@ export interface LaunchOptions {
   /** Holds `serverFiles`. */
   distDir: string;
   launcher?: Launcher | undefined;
+  /** False once nobody waits for the server any more: none is started then. */
+  wanted: () => boolean;
   log: (line: string) => void;
 }
 
@@ -72,6 +74,8 @@ export async function ensureServer(options: LaunchOptions, agent: http.Agent): P
     );
     await drain(home, agent, living.pid);
   }
+  // A closed client hears no answer: that says nothing about the server.
+  if (!options.wanted()) throw new RunyardError('canceled', 'The connection to the server was closed.');
   return start(options, mine, agent);
 }
 
