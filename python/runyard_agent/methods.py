@@ -12,6 +12,7 @@ from .host import disk_free, memory_total
 from .layout import Attempt, all_attempts, attempts_of
 from .load import HostLoad, memory_used
 from .locks import is_held, try_lock
+from .predecessor import take_over
 from .record import TERMINAL, Record, now_ms, read_status, state_of
 from .removal import set_apart
 from .submit import submit
@@ -31,8 +32,9 @@ class Methods(object):
         self._load = HostLoad()
         self._probe = gpus.LoadProbe()
         self._table = {
-            "hello": self._hello, "host.interpreter": self._interpreter, "host.load": self._host_load, "host.configure": self._host_configure,
-            "host.canary": self._canary, "host.canary.check": self._canary_check, "host.clean": self._clean,
+            "hello": self._hello, "host.load": self._host_load, "host.configure": self._host_configure,
+            "host.interpreter": self._interpreter, "host.clean": self._clean,
+            "host.canary": self._canary, "host.canary.check": self._canary_check,
             "blobs.missing": self._blobs_missing, "blobs.put": self._blobs_put,
             "run.submit": self._submit, "run.cancel": self._cancel, "run.status": self._status,
             "runs.list": self._list, "run.watch": self._watch, "watch.cursors": self._more_cursors,
@@ -56,6 +58,8 @@ class Methods(object):
         if params.get("protocol") != PROTOCOL:
             raise AgentError("unsupported", "The server speaks protocol %s; this agent speaks %d."
                              % (checks.shown(params.get("protocol")), PROTOCOL))
+        if params.get("session") is not None:
+            take_over(self._root, params["session"])
         yield from gpus.ask(self._root)
         return {"protocol": PROTOCOL, "agent": self._server.version, "pid": os.getpid(), "root": self._root,
                 "facts": facts(self._root)}, b""

@@ -31,6 +31,8 @@ export interface HostOptions {
   changed: () => void;
   /** It sees this machine's files: blobs need not be sent. */
   sharesFiles?: boolean;
+  /** Hexadecimal; by it the agent knows what an earlier connection of this host has left, and ends it. */
+  session?: string;
   /** What `host.configure` is told on every connection. */
   configuration?: object;
   /** A person wants the connection that is being made: questions are to be shown. */
@@ -189,7 +191,7 @@ export class Host {
 
   /** A connection beside the living one, for a test; the caller closes it or lets it be adopted. */
   openAnother(steps: Steps): Promise<Connection> {
-    return this.make(steps, () => false);
+    return this.make(steps, () => false, undefined);
   }
 
   /** Takes a new connection for the host's own, where there is none; false when it is not needed. */
@@ -197,6 +199,8 @@ export class Host {
     if (this.connection || this.connecting || this.stopped || !connection.channel.isOpen) return false;
     this.take(connection);
     this.wake?.();
+    // From now on it is the one that a later connection takes over from.
+    void this.greet(connection.channel, this.options.session).catch(() => undefined);
     return true;
   }
 
@@ -209,7 +213,7 @@ export class Host {
 
   private async open(): Promise<AgentChannel> {
     try {
-      const connection = await this.make(new Steps(), () => !this.person);
+      const connection = await this.make(new Steps(), () => !this.person, this.options.session);
       if (this.stopped) {
         connection.channel.close();
         throw new HostProblem('unreachable', 'The server is ending.');
@@ -238,7 +242,11 @@ export class Host {
     this.options.changed();
   }
 
-  private async make(steps: Steps, background: () => boolean): Promise<Connection> {
+  private async make(
+    steps: Steps,
+    background: () => boolean,
+    session: string | undefined,
+  ): Promise<Connection> {
     const nonce = randomBytes(16).toString('hex');
     const duplex = await this.options.transport({ nonce, steps, background, signal: this.ending.signal });
     const channel = new AgentChannel(duplex, nonce);
@@ -246,7 +254,7 @@ export class Host {
       const hello = await steps.run(
         'hello',
         'Agent answers',
-        () => this.greet(channel),
+        () => this.greet(channel, session),
         ({ facts }) => ({ detail: describeFacts(facts) }),
       );
       this.lastFacts = factsOf(hello);
@@ -257,9 +265,9 @@ export class Host {
     }
   }
 
-  private async greet(channel: AgentChannel): Promise<Hello> {
+  private async greet(channel: AgentChannel, session: string | undefined): Promise<Hello> {
     const answer = await Promise.race([
-      channel.request<unknown>('hello', { protocol: protocolVersion, client: 'runyard' }),
+      channel.request<unknown>('hello', { protocol: protocolVersion, client: 'runyard', session }),
       sleep(helloTimeoutMs, undefined, { ref: false }),
     ]);
     if (!answer) throw new HostProblem('unreachable', `The agent on ${this.name} does not answer.`);

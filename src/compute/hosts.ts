@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import os from 'node:os';
 import path from 'node:path';
 import {
   cleanedSchema,
@@ -228,6 +230,10 @@ export class Hosts {
       name,
       changed: () => changed(name),
       raised: () => prompts.raise(name),
+      session: createHash('sha256')
+        .update(JSON.stringify([os.hostname(), this.options.computesFile, name]))
+        .digest('hex')
+        .slice(0, 32),
       configuration: { slots: settings.slots, detach: settings.detach, keep: settings.keep },
       transport: async ({ nonce, steps, signal, background }) => {
         const over = new AbortController();

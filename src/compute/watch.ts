@@ -59,9 +59,10 @@ export function watchAttempt(host: Host, watched: WatchedAttempt): Watch {
         });
       };
       void channel.closed.then(() => {
-        if (over) return;
+        if (stopped) return;
+        // Also while a failure is waited off: who wants to know when it is back must know that it went.
         watched.reachable(false);
-        end('again');
+        if (!over) end('again');
       });
       void (async () => {
         const cursors = await watched.cursors();

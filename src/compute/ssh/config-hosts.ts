@@ -23,10 +23,11 @@ async function read(file: string, found: Set<string>, seen: Set<string>): Promis
   const text = await readFile(file, 'utf8').catch(() => '');
   for (const line of text.split(/\r?\n/)) {
     const [, keyword = '', rest = ''] = /^\s*([A-Za-z]+)(?:\s*=\s*|\s+)(.*?)\s*$/.exec(line) ?? [];
-    const words = rest.match(/"[^"]*"|[^\s"]+/g)?.map((word) => word.replace(/^"|"$/g, '')) ?? [];
+    const all = rest.match(/"[^"]*"|[^\s"]+/g)?.map((word) => word.replace(/^"|"$/g, '')) ?? [];
+    const comment = all.findIndex((word) => word.startsWith('#'));
+    const words = comment < 0 ? all : all.slice(0, comment);
     if (/^host$/i.test(keyword)) {
-      for (const word of words)
-        if (!/[*?!]/.test(word) && !word.startsWith('-') && !word.startsWith('#')) found.add(word);
+      for (const word of words) if (!/[*?!]/.test(word) && !word.startsWith('-')) found.add(word);
     } else if (/^include$/i.test(keyword)) {
       for (const word of words) for (const one of await matching(word)) await read(one, found, seen);
     }

@@ -42,11 +42,14 @@ const timeoutMs = 20_000;
 const mostOutputBytes = 1024 * 1024;
 const defaultKeepAlive = 15;
 const defaultConnectTimeout = 20;
+/** Where the agent of Windows' OpenSSH listens. */
+const windowsAgent = '\\\\.\\pipe\\openssh-ssh-agent';
 const methodOrder = ['publickey', 'keyboard-interactive', 'password'];
 const defaultIdentities = ['id_rsa', 'id_ecdsa', 'id_ecdsa_sk', 'id_ed25519', 'id_ed25519_sk'];
 
 /** Effective options of a host. Throws HostProblem when the ssh configuration is not well-formed. */
-export async function sshOptions(address: HostAddress, agentSocket: string | undefined): Promise<SshOptions> {
+export async function sshOptions(address: HostAddress, socket: string | undefined): Promise<SshOptions> {
+  const agentSocket = socket ?? (process.platform === 'win32' ? windowsAgent : undefined);
   const said = await askSsh(address);
   return said === undefined ? plainOptions(address, agentSocket) : parseOptions(address, said, agentSocket);
 }
