@@ -18,6 +18,8 @@ interface Piece {
 /** Payload of one frame: stays in the processor's cache on its way through read, encryption and write. */
 const frameBytes = 256 * 1024;
 const mostBuffers = 8;
+/** How often a sender says how far it is. */
+const progressMs = 100;
 /** Hashes asked about in one request; 65 bytes each. */
 const hashesPerRequest = 10_000;
 
@@ -86,6 +88,7 @@ async function send(
   const buffers = new Buffers();
   const replies = new Set<Promise<unknown>>();
   let sent = 0;
+  let said = -Infinity;
   let pieces: Piece[] = [];
   let buffer = await buffers.take();
   let filled = 0;
@@ -104,7 +107,11 @@ async function send(
     sent += filled;
     pieces = [];
     filled = 0;
-    progress(sent, total);
+    const now = performance.now();
+    if (now - said >= progressMs || sent === total) {
+      said = now;
+      progress(sent, total);
+    }
     const next = await Promise.race([buffers.take(), channel.closed]);
     if (failure) throw failure;
     if (!Buffer.isBuffer(next)) throw next;
