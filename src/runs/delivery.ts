@@ -14,6 +14,9 @@ const retryMs = 300;
 /** A question of so many hashes is small enough to be put together between two other requests. */
 const hashesPerQuestion = 8000;
 
+/** The host was told to take the run and could not answer: only it knows whether it has it. */
+export class Unanswered extends Error {}
+
 export interface Delivery {
   request: { spec: Spec; environment: Record<string, string> };
   signal: AbortSignal;
@@ -26,7 +29,8 @@ export interface Delivery {
 
 /**
  * Sends a run and the blobs that its host lacks. An agent that ends in the middle is no failure of the run:
- * each step may be done twice, so it is tried again over a new channel.
+ * each step may be done twice, so it is tried again over a new channel. Throws Unanswered when it is aborted
+ * at a moment when the host may have the run.
  */
 export async function deliver(
   host: Host,
@@ -34,10 +38,11 @@ export async function deliver(
   snapshot: string,
   { request, signal, log, waits, progress }: Delivery,
 ): Promise<void> {
+  let told = false;
   for (let tries = 1; ; tries++) {
-    signal.throwIfAborted();
     let channel: AgentChannel | undefined;
     try {
+      signal.throwIfAborted();
       channel = host.sharesFiles ? await host.connect() : await whenReachable(host, signal, waits);
       if (!host.sharesFiles) {
         const missing = await blobsThatLack(channel, blobs, snapshot, signal);
@@ -46,21 +51,23 @@ export async function deliver(
       signal.throwIfAborted();
       // Another machine has an environment of its own: what it has after the set-up lines.
       const more = host.sharesFiles ? { blobs: [path.resolve(blobs.dir)] } : { environment: undefined };
+      told = true;
       await channel.request('run.submit', { ...request, ...more });
       return;
     } catch (error) {
+      if (signal.aborted) throw told ? new Unanswered('The host could not answer.', { cause: error }) : error;
       // What the agent itself refuses, it refuses again.
-      if (channel?.isOpen || signal.aborted) throw error;
+      if (channel?.isOpen) throw error;
       // A bad line may break as often as it likes; a program on this machine should not.
       if (host.sharesFiles && tries === mostTries) throw error;
       log(`handing ${request.spec.run} to ${host.name}: ${(error as Error).message}; tried again`);
-      await sleep(retryMs * Math.min(tries, mostTries), undefined, { signal });
+      await sleep(retryMs * Math.min(tries, mostTries), undefined, { signal }).catch(() => undefined);
     }
   }
 }
 
 /** The channel of a host that may be away for long; says why there is none yet. */
-async function whenReachable(
+export async function whenReachable(
   host: Host,
   signal: AbortSignal,
   waits: (problem: RunyardError) => void,
@@ -103,8 +110,27 @@ async function blobsThatLack(
 
 /** Whether the host has an attempt: a kill may have come after it had taken it. */
 export async function hostHas(host: Host, run: string, attempt: number): Promise<boolean> {
-  if (attempt === 0) return false;
-  const channel = await host.connect();
+  return channelHas(await host.connect(), run, attempt);
+}
+
+/** The same, of a host that may be away for long; a line that breaks meanwhile is waited for. */
+export async function hostHasInTheEnd(
+  host: Host,
+  run: string,
+  attempt: number,
+  { signal, waits }: Pick<Delivery, 'signal' | 'waits'>,
+): Promise<boolean> {
+  for (;;) {
+    const channel = await whenReachable(host, signal, waits);
+    try {
+      return await channelHas(channel, run, attempt);
+    } catch (error) {
+      if (channel.isOpen) throw error;
+    }
+  }
+}
+
+async function channelHas(channel: AgentChannel, run: string, attempt: number): Promise<boolean> {
   try {
     await channel.request('run.status', { run, attempt });
     return true;

@@ -1,7 +1,9 @@
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Artifact, Garbage, MetricWindow, Run, RunDetail } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
+import { isRefusal } from '../compute/host.ts';
 import type { Hosts } from '../compute/hosts.ts';
 import { mostPayloadBytes } from '../protocol/frames.ts';
 import type { Snapshots } from '../snapshot/snapshots.ts';
@@ -20,6 +22,9 @@ import type { Sized } from './snapshots/service.ts';
 import type { RerunArgs } from './rerun.ts';
 import { Submissions, type SubmitArgs } from './submissions.ts';
 import type { RunWrites } from './writes.ts';
+
+/** A host that does not answer a cancel within this time is not waited for. */
+const patienceMs = 5000;
 
 export interface RunServiceOptions {
   workspace: OpenWorkspace;
@@ -125,7 +130,7 @@ export class RunService {
       status: 'CancelRequested',
       reason: 'Cancel was asked for',
     });
-    if (!this.submissions.cancel(id)) await this.tellHost(id);
+    if (!this.submissions.cancel(id)) await this.tellHostSoon(id);
     return this.get(id);
   }
 
@@ -297,6 +302,20 @@ export class RunService {
     });
     this.collectors.set(run, collector);
     collector.start();
+  }
+
+  /** Waits for the host's answer, but not for a host that is away: it hears of it when it is back. */
+  private async tellHostSoon(id: string): Promise<void> {
+    const { hosts, log } = this.options;
+    const host = hosts.get(queries.runRow(this.reader, id).compute);
+    const told = this.tellHost(id).catch((error: RunyardError) => {
+      if (isRefusal(error)) throw error;
+      log(`${id} is canceled when its host is back: ${error.message}`);
+    });
+    // An answer that comes too late for whoever asked is nobody's.
+    told.catch(() => undefined);
+    if (host.sharesFiles || host.reachable)
+      await Promise.race([told, sleep(patienceMs, undefined, { ref: false })]);
   }
 
   private async tellHost(id: string): Promise<void> {

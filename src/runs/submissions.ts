@@ -13,7 +13,7 @@ import type { Writer } from '../store/writer.ts';
 import { readConfiguration } from './configuration/files.ts';
 import { definedOf } from './configuration/defined.ts';
 import { resolveConfiguration } from './configuration/resolve.ts';
-import { deliver, hostHas } from './delivery.ts';
+import { deliver, hostHasInTheEnd, Unanswered } from './delivery.ts';
 import { specOf, type Launch } from './launch.ts';
 import { changedConfiguration, type RerunArgs } from './rerun.ts';
 import { PendingSubmits } from './pending.ts';
@@ -63,6 +63,8 @@ interface UnderWay {
   abort: AbortController;
   /** A person wants it to end; otherwise an abort leaves the run to the next server. */
   canceled: boolean;
+  /** The host is asked whether it has a run that is to end: whoever cancels it again waits for that too. */
+  asking: boolean;
   done: Promise<void>;
 }
 
@@ -74,6 +76,7 @@ export class Submissions {
   /** Submits that have no run yet. */
   private readonly beginning = new Set<Promise<unknown>>();
   private closed = false;
+  private leaving = false;
 
   constructor(options: SubmissionsOptions) {
     this.options = options;
@@ -150,7 +153,7 @@ export class Submissions {
   /** Goes on with a submit that a killed server left; false when the host has the run. */
   resume(id: string, attempts: number): boolean {
     if (attempts > 0 && !this.pending.has(id)) return false;
-    this.track(id, (signal) => this.handOver(id, signal));
+    this.track(id);
     return true;
   }
 
@@ -163,6 +166,7 @@ export class Submissions {
   cancel(id: string): boolean {
     const current = this.underWay.get(id);
     if (!current) return false;
+    if (current.asking) return true;
     current.canceled = true;
     current.abort.abort();
     return true;
@@ -187,6 +191,7 @@ export class Submissions {
 
   /** Lets go of every submit under way, as they are: the next server goes on with them. */
   async leave(): Promise<void> {
+    this.leaving = true;
     await this.close();
     for (const { abort } of this.underWay.values()) abort.abort();
     await this.settled();
@@ -228,21 +233,24 @@ export class Submissions {
       await this.pending.remove(id);
       return created;
     }
-    this.track(id, (signal) => this.handOver(id, signal));
+    this.track(id);
     return created;
   }
 
-  private track(id: string, work: (signal: AbortSignal) => Promise<void>): void {
+  private track(id: string): void {
     const abort = new AbortController();
-    const current: UnderWay = { abort, canceled: false, done: Promise.resolve() };
+    const current: UnderWay = { abort, canceled: false, asking: false, done: Promise.resolve() };
     this.underWay.set(id, current);
-    current.done = work(abort.signal)
+    current.done = this.handOver(id, current)
       .catch((error: unknown) => this.fail(id, error, current))
-      .finally(() => this.underWay.delete(id));
+      .finally(() => {
+        if (this.underWay.get(id) === current) this.underWay.delete(id);
+      });
   }
 
-  private async handOver(id: string, signal: AbortSignal): Promise<void> {
+  private async handOver(id: string, current: UnderWay): Promise<void> {
     const { workspace, hosts, handedOver, log } = this.options;
+    const { signal } = current.abort;
     const row = runRow(workspace.reader, id);
     const pending = await this.pending.get(id);
     if (!pending) {
@@ -250,9 +258,14 @@ export class Submissions {
         action: 'Submit again.',
       });
     }
-    if (row.status === 'CancelRequested' && !(await hostHas(hosts.get(row.compute), id, row.attempts))) {
-      this.cancel(id);
-      signal.throwIfAborted();
+    const waits = (problem: RunyardError) => this.sayWaiting(id, row.compute, problem);
+    if (row.status === 'CancelRequested') {
+      current.asking = true;
+      const host = hosts.get(row.compute);
+      if (row.attempts === 0 || !(await hostHasInTheEnd(host, id, row.attempts, { signal, waits }))) {
+        current.canceled = true;
+        throw new RunyardError('conflict', 'The run was canceled.');
+      }
     }
     const { snapshot, attempt } = await this.prepare(row, signal);
     const spec = specOf(JSON.parse(row.launch) as Launch, {
@@ -266,7 +279,7 @@ export class Submissions {
       request: { spec, environment: pending.environment },
       signal,
       log,
-      waits: (problem) => this.sayWaiting(id, row.compute, problem),
+      waits,
       progress: (bytes, totalBytes) =>
         this.hintProgress(id, {
           stage: 'sending',
@@ -338,6 +351,11 @@ export class Submissions {
     const { workspace, writer, log } = this.options;
     // The server ends: the next one goes on with it.
     if (abort.signal.aborted && !canceled) return;
+    // The host may have it: as after a kill of the server, it is asked once it is back.
+    if (canceled && cause instanceof Unanswered) {
+      if (!this.leaving) this.track(id);
+      return;
+    }
     if (!canceled) log(`submit of ${id}: ${(cause as Error).stack ?? String(cause)}`);
     const known = cause instanceof RunyardError ? cause : undefined;
     const message = known
