@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, test, type TestContext } from 'node:test';
+import { isTerminal, type RunStatus } from '../../src/api/run-status.ts';
 import { SshHosts, skipWithoutSshHosts, type SshConfig, type SshHost } from '../rig/ssh-hosts.ts';
 import { RunPageView, Session } from './session.ts';
 
@@ -9,6 +10,18 @@ const brief = `
 import socket, runyard
 print("runs on", socket.gethostname())
 runyard.log("answer", 42)
+`;
+
+const waiting = `
+import os, time
+while not os.path.exists(os.path.expanduser("~/go-on")): time.sleep(0.1)
+`;
+
+/** More than is brought into the workspace by itself; holes cost the disk of the host nothing. */
+const big = `
+import os
+os.makedirs("outputs", exist_ok=True)
+with open("outputs/model.bin", "wb") as file: file.truncate(257 * 1024 * 1024)
 `;
 
 const skip = skipWithoutSshHosts();
@@ -27,7 +40,7 @@ before(async () => {
   ]);
   config = hosts.sshConfig({ known: false });
   session = await Session.open({
-    files: { 'plain/train.py': brief },
+    files: { 'plain/train.py': brief, 'waiting/train.py': waiting, 'big/train.py': big },
     machineSettings: { 'runyard.sshConfigFile': config.file },
   });
 });
@@ -144,13 +157,90 @@ test(
   },
 );
 
+test(
+  'a run goes on over a new server without a question: the password is given from the store',
+  { skip },
+  async () => {
+    const { window } = session;
+    const client = await session.api();
+    const run = await client.call('submitRun', {
+      params: { workspace: 'default' },
+      body: {
+        folder: `${session.folder}/waiting`,
+        experiment: 'waiting',
+        configuration: { target: 'locked', script: 'train.py' },
+      },
+    });
+    await reached(run.id, 'Running');
+    await restartServer();
+    await locked.shell(`touch ${locked.homePath}/go-on`);
+    await reached(run.id, 'Completed');
+    assert.equal(await window.quickInput.input.count(), 0);
+    assert.equal(await window.notification('waits for you').count(), 0);
+  },
+);
+
+test('two windows ask; an answer in one closes the question of the other', { skip }, async () => {
+  const { window } = session;
+  const client = await session.api();
+  const body = { name: 'again', host: 'locked', user: 'root', configFile: config.file };
+  await client.call('addCompute', { body });
+  const second = await session.openWindow();
+  try {
+    await second.showContainer('Runyard');
+    await second.treeRows('Compute', 'again').waitFor();
+    await second.contextMenu(second.treeRows('Compute', 'again'), 'Connect / Sign In');
+    const asked = (one: typeof window) => one.quickInput.input.and(one.page.locator('[type=password]'));
+    await asked(second).waitFor();
+    await asked(window).waitFor();
+    await window.quickInput.type(locked.password);
+    await window.quickInput.accept();
+    await second.quickInput.waitUntilClosed();
+    await window.quickInput.waitUntilClosed();
+    await second.treeRows('Compute', 'again').getByText('running').waitFor();
+    assert.equal(await second.page.locator('.notification-toast .codicon-error').count(), 0);
+  } finally {
+    await second.close();
+    await client.call('removeCompute', { params: { compute: 'again' } });
+  }
+});
+
+test('a big output stays on the host until it is fetched', { skip }, async () => {
+  const { window } = session;
+  const client = await session.api();
+  const run = await client.call('submitRun', {
+    params: { workspace: 'default' },
+    body: {
+      folder: `${session.folder}/big`,
+      experiment: 'big',
+      configuration: { target: 'gpu', script: 'train.py' },
+    },
+  });
+  await reached(run.id, 'Completed');
+  await window.expandTreeRow('Experiments', 'big');
+  const page = await RunPageView.openFromTree(window, 'big 1', 'big 1');
+  await page.status('Completed').waitFor();
+  await page.tab('files').click();
+  const row = page.frame.locator('tr', { hasText: 'model.bin' });
+  await row.getByText('on the host only').waitFor();
+  await row.locator('button.link').click();
+  await window.dialog('are on gpu only').waitFor();
+  await window.dialogButton('Cancel');
+  await row.locator('vscode-button[title="Fetch from Host"]').click();
+  await window.notification('"outputs/model.bin" is in the workspace now.').first().waitFor();
+  await row.getByText('on the host only').waitFor({ state: 'hidden' });
+});
+
 test('what is kept is forgotten: the password is asked for again', { skip }, async () => {
   const { window } = session;
   const { quickInput } = window;
   await window.runCommand('Runyard: Forget Secrets...');
   await quickInput.row(new RegExp(`mia@${locked.address}$`)).waitFor();
   await quickInput.accept();
-  await window.notification('It is forgotten here').first().waitFor();
+  await window
+    .notification(/forgotten here/)
+    .first()
+    .waitFor();
   await restartServer();
   await window.treeRows('Compute', 'locked').getByText('not connected').waitFor();
   await window.contextMenu(window.treeRows('Compute', 'locked'), 'Connect / Sign In');
@@ -176,6 +266,7 @@ test('set-up lines are a document: to save it is to set them', { skip }, async (
   await window.runCommand('View: Close All Editors');
   await window.contextMenu(window.treeRows('Compute', 'locked'), 'Edit Set-up Lines...');
   await session.fileTab('set-up.sh').waitFor();
+  await window.page.locator('.monaco-editor.focused').waitFor();
   await window.page.keyboard.press('Control+End');
   await window.page.keyboard.type('export GREETING=hello');
   await window.page.keyboard.press('Control+s');
@@ -210,6 +301,18 @@ test('a target is edited and removed', { skip }, async () => {
     ['local', 'gpu'],
   );
 });
+
+/** Waits until a run has this status; fails when it has ended with another one. */
+async function reached(run: string, wanted: RunStatus): Promise<void> {
+  const client = await session.api();
+  const params = { workspace: 'default', run };
+  for (;;) {
+    const { status, statusReason, error } = await client.call('getRun', { params });
+    if (status === wanted) return;
+    if (isTerminal(status)) assert.fail(`${status}: ${statusReason} ${error?.message ?? ''}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
 
 /** Pictures of what a person sees; look at them. */
 test('pictures of the view and of a test that failed', { skip }, async () => {

@@ -16,9 +16,8 @@ export function setupUri(name: string): vscode.Uri {
 /** Opens the set-up lines of a target, to be edited and saved like a file. */
 export async function showSetup(name: string): Promise<void> {
   const document = await vscode.workspace.openTextDocument(setupUri(name));
-  const editor = await vscode.window.showTextDocument(document, { preview: false });
   const end = document.lineAt(document.lineCount - 1).range.end;
-  editor.selection = new vscode.Selection(end, end);
+  await vscode.window.showTextDocument(document, { preview: false, selection: new vscode.Range(end, end) });
 }
 
 /** Set-up lines of targets as documents. */
