@@ -88,6 +88,14 @@ export const connectComputeSchema = z.strictObject({
   agentSocket: z.string().optional(),
 });
 
+/** A connection that a face tries by itself: what it knows it answers, nobody else is asked. */
+export const connectNowSchema = connectComputeSchema.extend({ silent: z.boolean().default(false) });
+
+export const forgetSecretsSchema = z.strictObject({
+  /** Keys as prompts name them. */
+  keys: z.array(z.string().max(16_384)).max(1000),
+});
+
 /** 0..1 and bytes. */
 export const gpuLoadSchema = z.object({
   index: z.number(),

@@ -60,7 +60,7 @@ export const contract = {
   },
   connectCompute: {
     summary: 'Connect to a target now; questions come as prompts',
-    body: compute.connectComputeSchema,
+    body: compute.connectNowSchema,
     response: compute.computeSchema,
   },
   testCompute: {
@@ -76,6 +76,11 @@ export const contract = {
     summary: 'Hosts that the ssh configuration names',
     query: z.object({ configFile: z.string().optional() }),
     response: z.object({ candidates: z.array(compute.computeCandidateSchema) }),
+  },
+  forgetSecrets: {
+    summary: 'Forget passwords and passphrases that the server has in its memory',
+    body: compute.forgetSecretsSchema,
+    response: ok,
   },
   listPrompts: {
     summary: 'Questions that wait for a person',

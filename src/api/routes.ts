@@ -18,6 +18,7 @@ export const routes = {
   testCompute: { method: 'POST', path: '/v1/computes/:compute/test' },
   cleanCompute: { method: 'POST', path: '/v1/computes/:compute/clean' },
   listComputeCandidates: { method: 'GET', path: '/v1/compute-candidates' },
+  forgetSecrets: { method: 'POST', path: '/v1/secrets/forget' },
   /** Questions of hosts that only a person can answer. */
   listPrompts: { method: 'GET', path: '/v1/prompts' },
   answerPrompt: { method: 'POST', path: '/v1/prompts/:prompt' },

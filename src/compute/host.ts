@@ -52,7 +52,8 @@ const longestRetryMs = 30_000;
 const helloTimeoutMs = 20_000;
 /** A connection that lived shorter does not count as a success: what breaks at once is tried less often. */
 const steadyMs = 10_000;
-const loadMs = 5000;
+/** A host that takes longer shows what it last said. */
+const loadMs = 1500;
 
 /**
  * A machine that runs things: one channel to its agent for everything, made when first needed and again when
@@ -68,6 +69,7 @@ export class Host {
   private person = false;
   private failure: HostProblem | undefined;
   private lastFacts: ComputeFacts | null = null;
+  private lastLoad: ComputeLoad | null = null;
   private pauseMs = firstRetryMs;
   private resting: Promise<void> | undefined;
   private wake: (() => void) | undefined;
@@ -169,9 +171,9 @@ export class Host {
       sleep(loadMs, undefined, { ref: false }),
     ]);
     const said = answer ? hostLoadSchema.safeParse(answer.result).data : undefined;
-    if (!said) return null;
+    if (!said) return this.lastLoad;
     const names = new Map(this.lastFacts?.gpus.map(({ index, name }) => [index, name]));
-    return {
+    this.lastLoad = {
       cpu: said.cpu ?? null,
       memoryUsed: said.memory_used ?? null,
       memoryTotal: said.memory_total ?? null,
@@ -187,6 +189,14 @@ export class Host {
       queued: said.queued,
       slots: said.slots,
     };
+    return this.lastLoad;
+  }
+
+  /** A test has found out why there is no connection. */
+  note(error: unknown): void {
+    if (this.connection || this.connecting) return;
+    this.failure = problemOf(this.name, error);
+    this.options.changed();
   }
 
   /** A connection beside the living one, for a test; the caller closes it or lets it be adopted. */

@@ -165,10 +165,23 @@ export class Hosts {
     });
   }
 
-  /** Connects because a person wants it. Throws HostProblem. */
-  async connect(name: string, agentSocket?: string): Promise<void> {
+  /**
+   * Connects now. Where a person wants it, questions are shown; a `silent` try is only answered by who knows the
+   * answer. Throws HostProblem.
+   */
+  async connect(
+    name: string,
+    { agentSocket, silent }: { agentSocket?: string | undefined; silent: boolean },
+  ): Promise<void> {
     this.noteAgentSocket(agentSocket);
-    await this.get(name).connect({ person: true });
+    const host = this.get(name);
+    if (silent && !host.reachable) host.retry();
+    await host.connect({ person: !silent });
+  }
+
+  /** What is connected stays so; the next sign-in asks again. */
+  forgetSecrets(keys: readonly string[]): void {
+    for (const key of keys) this.secrets.forget(key);
   }
 
   test(name: string, agentSocket?: string): Promise<ConnectionTest> {

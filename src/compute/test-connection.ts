@@ -27,6 +27,7 @@ export async function testConnection(host: Host, settings: ComputeSettings | nul
   } catch (error) {
     // A step that failed has said so; anything else is the line that broke.
     if (steps.all.at(-1)?.state !== 'failed') steps.failed('connection', 'Connection', error);
+    host.note(error);
   }
   if (connection && !host.adopt(connection)) connection.channel.close();
   const ok = steps.all.every(({ state }) => state !== 'failed');

@@ -34,12 +34,12 @@ export function formatAgo(time: number, now = Date.now()): string {
   return new Date(time).toLocaleDateString();
 }
 
-/** `12 B`, `3.4 KB`, `1.2 GB`; as the run page writes it. */
+/** `12 B`, `3.4 kB`, `1.2 GB`: decimal, as disks are sold, as the command line and the run page write it. */
 export function formatBytes(bytes: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;
   let unit = 0;
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1024;
+  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
 }
 

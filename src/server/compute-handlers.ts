@@ -3,7 +3,10 @@ import { RunyardError } from '../api/errors.ts';
 import type { Handlers } from './router.ts';
 import type { RunyardServer } from './server.ts';
 
-type ComputeRoute = Extract<keyof Handlers, `${string}Compute${string}` | `${string}Prompt${string}`>;
+type ComputeRoute = Extract<
+  keyof Handlers,
+  `${string}Compute${string}` | `${string}Prompt${string}` | 'forgetSecrets'
+>;
 
 /** Compute targets, and the questions of their hosts. */
 export function computeHandlers(server: RunyardServer): Pick<Handlers, ComputeRoute> {
@@ -61,12 +64,16 @@ export function computeHandlers(server: RunyardServer): Pick<Handlers, ComputeRo
     },
     connectCompute: async ({ params, body }) => {
       const name = params['compute']!;
-      await hosts.connect(name, body.agentSocket);
+      await hosts.connect(name, body);
       return describe(name);
     },
     testCompute: ({ params, body }) => hosts.test(params['compute']!, body.agentSocket),
     cleanCompute: ({ params }) => hosts.clean(params['compute']!),
     listComputeCandidates: async ({ query }) => ({ candidates: await hosts.candidates(query.configFile) }),
+    forgetSecrets: ({ body }) => {
+      hosts.forgetSecrets(body.keys);
+      return {};
+    },
     listPrompts: () => ({ prompts: prompts.list() }),
     answerPrompt: ({ params, body }) => {
       prompts.answer(params['prompt']!, body);

@@ -66,6 +66,7 @@ export class EventHub {
   publish(file: string, event: object, id: number | null): void {
     const text = frame(event, id);
     for (const res of this.listeners.get(file) ?? []) {
+      if (res.writableEnded) continue;
       if (res.writableLength > mostBufferedBytes) res.destroy();
       else res.write(text);
     }
@@ -89,7 +90,7 @@ export class EventHub {
   }
 
   private everyone(action: (res: ServerResponse) => void): void {
-    for (const set of this.listeners.values()) for (const res of set) action(res);
+    for (const set of this.listeners.values()) for (const res of set) if (!res.writableEnded) action(res);
   }
 }
 

@@ -129,6 +129,31 @@ test('nobody answers: the connection waits for a person, and says for what', { s
   assert.match(compute.secretKey!, /^password:mia@/);
 });
 
+test(
+  'a silent try is answered from a secret store and asks nobody; what is forgotten is asked for again',
+  { skip },
+  async () => {
+    const host = await hosts.start({ name: 'stored', signIn: ['password'] });
+    const name = await target(host, hosts.sshConfig());
+    person.answer = () => assert.fail('nobody is to be asked');
+    const key = `password:mia@${host.address}`;
+    person.store.set(key, host.password);
+    const params = { compute: name };
+    await home.client.call('connectCompute', { params, body: { silent: true } });
+    assert.deepEqual(
+      person.asked.map(({ background, secretKey }) => [background, secretKey]),
+      [[true, key]],
+    );
+    // Another target with the same address: the server knows it, until it is to forget.
+    person.store.clear();
+    assert.equal((await connect(await target(host, hosts.sshConfig()))).state, 'connected');
+    await home.client.call('forgetSecrets', { body: { keys: [key] } });
+    person.answer = () => undefined;
+    await refusal(connect(await target(host, hosts.sshConfig())));
+    assert.equal(person.asked.length, 2);
+  },
+);
+
 test('keyboard-interactive: each question is shown as the host asks it', { skip }, async () => {
   const host = await hosts.start({ name: 'kbd', signIn: ['keyboard-interactive'] });
   const name = await target(host, hosts.sshConfig());
@@ -264,6 +289,9 @@ test(
       const failed = steps.find(({ state }) => state === 'failed')!;
       assert.match(failed.detail, message);
       assert.ok(failed.action);
+      const after = await home.client.call('getCompute', { params: { compute } });
+      assert.equal(after.state, 'attention');
+      assert.match(after.problem!, message);
     }
   },
 );

@@ -11,6 +11,8 @@ export type Answer = (prompt: Prompt) => string[] | undefined;
 export class Person {
   readonly asked: Prompt[] = [];
   answer: Answer = () => undefined;
+  /** What their secret store knows: the only answer to what nobody asked for just now. */
+  store = new Map<string, string>();
   private readonly subscription: Subscription;
 
   constructor(client: Client) {
@@ -18,8 +20,9 @@ export class Person {
       onEvent: (event) => {
         if (event.type !== 'prompt') return;
         this.asked.push(event.prompt);
-        if (event.prompt.background) return;
-        const answers = this.answer(event.prompt);
+        const kept = this.store.get(event.prompt.secretKey ?? '');
+        if (event.prompt.background && kept === undefined) return;
+        const answers = event.prompt.background ? [kept!] : this.answer(event.prompt);
         client
           .call('answerPrompt', {
             params: { prompt: event.prompt.id },

@@ -19,13 +19,13 @@ export function formatTick(value: number): string {
   return trim(value);
 }
 
-/** `12 B`, `3.4 KB`, `1.2 GB`. */
+/** `12 B`, `3.4 kB`, `1.2 GB`: decimal, as disks are sold. */
 export function formatBytes(bytes: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;
   let unit = 0;
   while (value >= 1000 && unit < units.length - 1) {
-    value /= 1024;
+    value /= 1000;
     unit += 1;
   }
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
@@ -55,9 +55,9 @@ export function formatElapsed(seconds: number): string {
 
 /** The unit in which bytes up to `largest` read well. */
 export function byteUnit(largest: number): { unit: string; size: number } {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
-  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log(largest || 1) / Math.log(1024))));
-  return { unit: units[power]!, size: 1024 ** power };
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(largest || 1) / 3)));
+  return { unit: units[power]!, size: 1000 ** power };
 }
 
 /** Date and time in the reader's own way. */

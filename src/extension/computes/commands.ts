@@ -1,8 +1,10 @@
 import * as vscode from 'vscode';
-import type { Compute, ComputeSettings } from '../../api/compute.ts';
+import { localCompute, type Compute, type ComputeSettings } from '../../api/compute.ts';
+import type { Client } from '../../client/client.ts';
 import type { Command } from '../commands.ts';
 import type { Connection } from '../connection.ts';
 import { RemedyError } from '../errors.ts';
+import { formatBytes } from '../format.ts';
 import type { AddCompute } from './add.ts';
 import type { Computes } from './computes.ts';
 import type { Connector } from './connect.ts';
@@ -119,11 +121,42 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
         if (await removeCompute(client, name, activeRuns)) await computes.refresh();
       },
     },
-    { id: 'runyard.forgetSecrets', run: () => forgetSecrets(context.store) },
+    {
+      id: 'runyard.cleanCompute',
+      progress: 'runyard.compute',
+      async run(...args) {
+        const name = await picker.resolve(args, vscode.l10n.t('The compute target to clean up'), false);
+        if (!name) return;
+        if (name !== localCompute) await context.connector.connect(name);
+        await cleanUp(await connection.client(), name);
+      },
+    },
+    { id: 'runyard.forgetSecrets', run: () => forgetSecrets(connection, context.store) },
   ];
 }
 
-async function forgetSecrets(store: SecretStore): Promise<void> {
+async function cleanUp(client: Client, name: string): Promise<void> {
+  const { runs, blobs, bytes } = await vscode.window.withProgress(
+    { location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('Cleaning up {0}...', name) },
+    () => client.call('cleanCompute', { params: { compute: name } }),
+  );
+  void vscode.window.showInformationMessage(
+    runs + blobs === 0
+      ? vscode.l10n.t(
+          'There is nothing on {0} that may go: what is young, or exists only there, stays.',
+          name,
+        )
+      : vscode.l10n.t(
+          '{0}: {1} run folders and {2} cached files are gone, {3}.',
+          name,
+          runs,
+          blobs,
+          formatBytes(bytes),
+        ),
+  );
+}
+
+async function forgetSecrets(connection: Connection, store: SecretStore): Promise<void> {
   const { keys } = store;
   if (keys.length === 0) {
     void vscode.window.showInformationMessage(vscode.l10n.t('No password or passphrase is kept.'));
@@ -136,14 +169,14 @@ async function forgetSecrets(store: SecretStore): Promise<void> {
     canPickMany: true,
   });
   if (!picked?.length) return;
-  for (const { key } of picked) await store.forget(key);
+  const forgotten = picked.map(({ key }) => key);
+  for (const key of forgotten) await store.forget(key);
+  const client = await connection.client();
+  await client.call('forgetSecrets', { body: { keys: forgotten } });
   void vscode.window.showInformationMessage(
-    picked.length === 1
-      ? vscode.l10n.t('It is forgotten here. A Runyard server that runs knows it until it ends.')
-      : vscode.l10n.t(
-          '{0} are forgotten here. A Runyard server that runs knows them until it ends.',
-          picked.length,
-        ),
+    forgotten.length === 1
+      ? vscode.l10n.t('It is forgotten. A connection that is open stays so.')
+      : vscode.l10n.t('{0} are forgotten. Connections that are open stay so.', forgotten.length),
   );
 }
 

@@ -232,7 +232,7 @@ export class Prompts implements vscode.Disposable {
   private async connectSilently(name: string): Promise<void> {
     this.log.info(`${name}: signing in with what is kept`);
     const client = await this.connection.client();
-    const body = agentBody();
+    const body = { ...agentBody(), silent: true };
     await this.attending(name, false, () =>
       client.call('connectCompute', { params: { compute: name }, body }).then(
         (compute) => this.computes.take(compute),
