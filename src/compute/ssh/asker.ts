@@ -12,6 +12,7 @@ export class Asker {
   private readonly background: () => boolean;
   /** Given in this attempt; kept once the host has taken them. */
   private readonly fresh = new Map<string, string>();
+  private open = 0;
   /** What nobody answered: the title, and the key of the secret. */
   unanswered: { title: string; secretKey: string | null } | undefined;
 
@@ -28,12 +29,17 @@ export class Asker {
     this.background = background;
   }
 
+  /** Somebody thinks about an answer now. */
+  get isAsking(): boolean {
+    return this.open > 0;
+  }
+
   /** Answers of the fields, or undefined: dismissed, or nobody is there. */
   async ask(question: Asked): Promise<string[] | undefined> {
-    const answers = await this.prompts.ask(
-      { ...question, compute: this.compute, background: this.background() },
-      this.signal,
-    );
+    this.open++;
+    const answers = await this.prompts
+      .ask({ ...question, compute: this.compute, background: this.background() }, this.signal)
+      .finally(() => this.open--);
     if (!answers) this.unanswered ??= { title: question.title, secretKey: question.secretKey };
     return answers;
   }

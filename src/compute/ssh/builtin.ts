@@ -34,6 +34,10 @@ const hostKeyTypes = [
   'rsa-sha2-256',
 ];
 const keepAliveCount = 3;
+/** Longer than sshd waits for a sign-in by default, in which a person may have to look for a phone. */
+const signInMs = 150_000;
+/** Within this time it is known whether a refusal was the end of the connection. */
+const closingMs = 500;
 
 /** The host may be reached by the system's `ssh` though not by us. */
 export class NeedsSystemSsh extends Error {}
@@ -97,7 +101,18 @@ async function connectOne(
   await new Promise<void>((resolve, reject) => {
     const aborted = () => client.destroy();
     signal.addEventListener('abort', aborted);
+    // ssh's own keep-alive begins after the sign-in. Until then a host that was forgotten by a router, or has lost
+    // its power, would be waited for for ever: by the time the key exchange may take, and then the sign-in.
+    let deadline = performance.now() + options.connectTimeout * 1000;
+    const hostSpoke = () => (deadline = performance.now() + signInMs);
+    const guard = setInterval(() => {
+      if (asker.isAsking) hostSpoke();
+      if (performance.now() < deadline) return;
+      settle(new HostProblem('unreachable', `${address} stopped answering while signing in.`));
+      client.destroy();
+    }, 250);
     const settle = (error?: unknown) => {
+      clearInterval(guard);
       signal.removeEventListener('abort', aborted);
       if (error === undefined) return resolve();
       client.end();
@@ -124,6 +139,7 @@ async function connectOne(
         serverHostKey: serverHostKeys(known.types) as never,
       },
       hostVerifier: (key: Buffer, verify: (ok: boolean) => void) => {
+        hostSpoke();
         checkHostKey(options, known, key, asker).then(
           (detail) => {
             steps.done('host-key', `Host key of ${options.hostName}`, { detail });
@@ -136,7 +152,10 @@ async function connectOne(
           },
         );
       },
-      authHandler: signIn.next as never,
+      authHandler: ((...step: Parameters<typeof signIn.next>) => {
+        hostSpoke();
+        return signIn.next(...step);
+      }) as never,
     });
   }).catch((error: unknown) => {
     if (!hostKeyProblem) steps.failed('sign-in', `Sign in as ${options.user}`, error);
@@ -181,6 +200,8 @@ function open(options: SshOptions, signal: AbortSignal): Promise<net.Socket> {
     socket.once('error', (error) => fail(unreachable(error, options)));
     socket.once('connect', () => {
       clearTimeout(timer);
+      // While nothing is under way the system asks whether the host still knows the connection.
+      socket.setKeepAlive(true, options.keepAlive * 1000);
       signal.removeEventListener('abort', aborted);
       socket.removeAllListeners('error');
       resolve(socket);
@@ -207,22 +228,29 @@ function forward(through: Ssh2Client, { hostName, port }: SshOptions): Promise<D
 
 function exec(client: Ssh2Client, command: string, close: () => void): ReturnType<RemoteShell['exec']> {
   return new Promise((resolve, reject) => {
+    let failure: Error | undefined;
+    let over = false;
+    client.on('error', (cause) => (failure = cause));
+    client.on('end', () => (over = true)).on('close', () => (over = true));
     client.exec(command, (error, stream: ClientChannel) => {
       if (error) {
-        reject(
-          new HostProblem('attention', `The host does not run a command: ${error.message}`, {
-            cause: error,
-            action: 'Ask who runs the host whether commands over ssh are allowed.',
-          }),
-        );
+        // That the line broke meanwhile is known a moment later, and needs nobody's attention.
+        setTimeout(() => {
+          if (over || failure) {
+            const why = failure?.message ?? 'the host closed it';
+            reject(new HostProblem('unreachable', `The connection broke: ${why}.`, { cause: error }));
+            return;
+          }
+          reject(
+            new HostProblem('attention', `The host does not run a command: ${error.message}`, {
+              cause: error,
+              action: 'Ask who runs the host whether commands over ssh are allowed.',
+            }),
+          );
+        }, closingMs);
         return;
       }
-      let failure: Error | undefined;
-      client.on('error', (cause) => {
-        failure = cause;
-        stream.destroy();
-      });
-      client.on('close', () => stream.destroy());
+      client.on('error', () => stream.destroy()).on('close', () => stream.destroy());
       resolve({ stdin: stream, stdout: stream, stderr: stream.stderr, close, failure: () => failure });
     });
   });
