@@ -34,8 +34,8 @@ const hostKeyTypes = [
   'rsa-sha2-256',
 ];
 const keepAliveCount = 3;
-/** Longer than sshd waits for a sign-in by default, in which a person may have to look for a phone. */
-const signInMs = 150_000;
+/** Longer than sshd waits for a sign-in by default, in which a person may have to look for a phone; tests wait less. */
+const signInMs = Number(process.env['RUNYARD_SERVER_SIGN_IN_SECONDS'] ?? 150) * 1000;
 /** Within this time it is known whether a refusal was the end of the connection. */
 const closingMs = 500;
 
@@ -157,6 +157,7 @@ async function connectOne(
         return signIn.next(...step);
       }) as never,
     });
+    signIn.listenTo(client);
   }).catch((error: unknown) => {
     if (!hostKeyProblem) steps.failed('sign-in', `Sign in as ${options.user}`, error);
     throw error;
@@ -250,8 +251,17 @@ function exec(client: Ssh2Client, command: string, close: () => void): ReturnTyp
         }, closingMs);
         return;
       }
+      let ended = false;
+      stream.on('exit', (code: number | null) => (ended = code !== null));
       client.on('error', () => stream.destroy()).on('close', () => stream.destroy());
-      resolve({ stdin: stream, stdout: stream, stderr: stream.stderr, close, failure: () => failure });
+      resolve({
+        stdin: stream,
+        stdout: stream,
+        stderr: stream.stderr,
+        close,
+        ended: () => ended,
+        failure: () => failure,
+      });
     });
   });
 }
@@ -305,6 +315,14 @@ function explain(
     const more = banner.trim() ? ` It says: ${banner.trim().slice(0, 300)}` : '';
     return new HostProblem('attention', `${address} refused the sign-in (${tried}${takes}).${more}`, {
       action: 'Look at the user name and the keys of this host in the ssh configuration.',
+      cause: error,
+    });
+  }
+  if (/too many authentication failures/i.test(error.message)) {
+    const tried = signIn.tried.length > 0 ? ` (tried: ${signIn.tried.join(', ')})` : '';
+    return new HostProblem('attention', `${address} refused the sign-in${tried}: ${error.message}.`, {
+      action:
+        'It lets one try a few keys only: name the right one in the ssh configuration (IdentityFile, with IdentitiesOnly yes).',
       cause: error,
     });
   }

@@ -93,6 +93,7 @@ export async function checkHostKey(
       'attention',
       `The host key of ${name} cannot be recorded in ${file}: ${(cause as Error).message}.`,
       {
+        action: 'Make that file writable, or name another one in the ssh configuration (UserKnownHostsFile).',
         cause,
       },
     );

@@ -29,8 +29,7 @@ export class KeyRing extends ssh2.BaseAgent<Buffer> {
   private readonly entries: Entry[];
   private readonly agent: Agent | undefined;
   private readonly ask: AskPassphrase;
-  /** For the person: what was offered. */
-  readonly offered: string[] = [];
+  private at = -1;
   /** A passphrase was wanted and nobody gave it. */
   unopened: string | undefined;
 
@@ -39,9 +38,12 @@ export class KeyRing extends ssh2.BaseAgent<Buffer> {
     this.entries = entries;
     this.agent = agent;
     this.ask = ask;
-    const ofAgent = entries.filter(({ file }) => file === undefined).length;
-    if (ofAgent > 0) this.offered.push(`${ofAgent} ${ofAgent === 1 ? 'key' : 'keys'} of the ssh agent`);
-    for (const { file } of entries) if (file) this.offered.push(file);
+  }
+
+  /** Goes on to the next key; for the person: where it is from. Undefined when there is none left. */
+  next(): string | undefined {
+    const entry = this.entries[++this.at];
+    return entry && (entry.file ?? 'a key of the ssh agent');
   }
 
   /** Undefined when there is no key at all. */
@@ -67,11 +69,10 @@ export class KeyRing extends ssh2.BaseAgent<Buffer> {
     return entries.length === 0 ? undefined : new KeyRing(entries, agent, ask);
   }
 
+  /** One at a time: each may be the first half of what the host wants. */
   override getIdentities(done: IdentityCallback<Buffer>): void {
-    done(
-      undefined,
-      this.entries.map(({ publicKey }) => publicKey),
-    );
+    const entry = this.entries[this.at];
+    done(undefined, entry ? [entry.publicKey] : []);
   }
 
   override sign(

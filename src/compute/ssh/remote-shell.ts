@@ -7,6 +7,8 @@ export interface RemoteCommand {
   stderr: Readable;
   /** Ends the connection it came over. */
   close(): void;
+  /** The command itself has ended, not only the connection. */
+  ended(): boolean;
   /** Why the connection broke, once it is known. */
   failure(): Error | undefined;
 }

@@ -1,9 +1,13 @@
-import type { AnyAuthMethod, AuthenticationType, NextAuthHandler, Prompt as SshPrompt } from 'ssh2';
+import type { AnyAuthMethod, AuthenticationType, Client, NextAuthHandler, Prompt as SshPrompt } from 'ssh2';
 import type { Asker } from './asker.ts';
 import { KeyRing } from './key-ring.ts';
 import type { SshOptions } from './options.ts';
 
 const mostTries = 3;
+
+interface Handlers {
+  USERAUTH_FAILURE: (protocol: unknown, left: string[], partial: boolean) => void;
+}
 
 /** `mia@gpu.example.org`, with the port where it is not 22. */
 export function addressOf({ user, hostName, port }: SshOptions): string {
@@ -24,8 +28,8 @@ export class SignIn {
   private ring: KeyRing | undefined;
   private passwordTries = 0;
   private interactiveTries = 0;
-  private partial = false;
-  private keysTried = false;
+  /** The host's latest word, until the next method is chosen. */
+  private said: { left: string[]; partial: boolean } | undefined;
   /** What the host would take, as far as it said so. */
   offers: string[] = [];
   /** For the person: what was tried. */
@@ -51,6 +55,19 @@ export class SignIn {
     return this.ring?.unopened;
   }
 
+  /**
+   * Hears what the host would take next. ssh2 keeps that to itself while keys of an agent are tried, and so the
+   * second step of `publickey,password` would never come.
+   */
+  listenTo(client: Client): void {
+    const { _handlers: handlers } = (client as unknown as { _protocol: { _handlers: Handlers } })._protocol;
+    const handle = handlers.USERAUTH_FAILURE;
+    handlers.USERAUTH_FAILURE = (protocol, left, partial) => {
+      this.said = { left, partial };
+      handle(protocol, left, partial);
+    };
+  }
+
   /** The `authHandler` of ssh2. */
   readonly next = (left: AuthenticationType[], partial: boolean, then: NextAuthHandler): void => {
     void this.choose(left, partial).then(
@@ -66,16 +83,15 @@ export class SignIn {
       this.queue = [...this.options.methods];
       return { type: 'none', username };
     }
-    this.offers = left;
-    if (partial && !this.partial) {
-      // One method is done, the host wants a second one.
-      this.partial = true;
-      this.queue = this.options.methods.filter((method) => left.includes(method));
-    }
+    const said = this.said ?? { left, partial: partial === true };
+    this.said = undefined;
+    this.offers = said.left;
+    // One method is done, the host wants another one.
+    if (said.partial) this.queue = this.options.methods.filter((method) => said.left.includes(method));
     for (;;) {
       const method = this.queue[0];
       if (method === undefined) return undefined;
-      const found = left.includes(method) ? await this.attempt(method, username) : undefined;
+      const found = said.left.includes(method) ? await this.attempt(method, username) : undefined;
       if (found) {
         this.latest = method;
         return found;
@@ -87,9 +103,9 @@ export class SignIn {
   private async attempt(method: string, username: string): Promise<AnyAuthMethod | undefined> {
     switch (method) {
       case 'publickey': {
-        if (!this.ring || this.keysTried) return undefined;
-        this.keysTried = true;
-        this.tried.push(...this.ring.offered);
+        const offered = this.ring?.next();
+        if (!offered) return undefined;
+        this.tried.push(offered);
         // The type of ssh2's agents does not say that a key may be a buffer.
         return { type: 'agent', username, agent: this.ring as never };
       }

@@ -10,11 +10,14 @@ import type { RemoteCommand, RemoteShell } from './remote-shell.ts';
 
 /** What every login shell understands; everything else comes over stdin and is nobody's to interpret. */
 const startCommand = `exec /bin/sh -c 'IFS= read -r RUNYARD_START; eval "$RUNYARD_START"'`;
-const startMs = 60_000;
+/** What the set-up lines and the agent may take; tests wait less. */
+const startMs = Number(process.env['RUNYARD_SERVER_START_SECONDS'] ?? 60) * 1000;
+const tickMs = 500;
 const keptDiagnostics = 8000;
 
 const saidSchema = z.union([
   z.object({ error: z.string(), message: z.string() }),
+  z.object({ stage: z.literal('shell') }),
   z.object({ stage: z.literal('setup'), status: z.number() }),
   z.object({ stage: z.literal('python'), executable: z.string(), version: z.string() }),
   z.object({ stage: z.literal('root'), path: z.string(), free: z.number() }),
@@ -30,6 +33,14 @@ export interface AgentFiles {
   bootstrapFile: string;
 }
 
+export interface StartContext {
+  nonce: string;
+  steps: Steps;
+  signal: AbortSignal;
+  /** Somebody is asked what the host wants to know: the start waits for them. */
+  isAsking(): boolean;
+}
+
 /**
  * Starts the agent on a host: set-up lines, a python3, the root folder, the agent itself where it is not there.
  * Throws HostProblem with what is missing and what to do.
@@ -38,7 +49,7 @@ export async function startRemoteAgent(
   shell: RemoteShell,
   settings: Pick<ComputeSettings, 'root' | 'setup'>,
   { agentFile, bootstrapFile }: AgentFiles,
-  { nonce, steps, signal }: { nonce: string; steps: Steps; signal: AbortSignal },
+  { nonce, steps, signal, isAsking }: StartContext,
 ): Promise<DuplexToAgent> {
   const [agent, bootstrap] = await Promise.all([readFile(agentFile), readFile(bootstrapFile, 'utf8')]);
   const hash = createHash('sha256').update(agent).digest('hex').slice(0, 16);
@@ -56,7 +67,7 @@ export async function startRemoteAgent(
       command,
       nonce,
       settings,
-      steps,
+      { steps, isAsking },
       () => diagnostics,
       () => {
         command.stdin.write(agent);
@@ -94,15 +105,18 @@ export function startText(start: {
   const usable = `"$p" -S -E -c 'import sys; sys.exit(sys.version_info[:2] < (3, 6))' </dev/null >/dev/null 2>&1`;
   const find =
     `o=; for n in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3.7 python3.6 python /usr/libexec/platform-python; do ` +
-    `p=$(command -v $n 2>/dev/null) || continue; if ${usable}; then ${become}; fi; o=$n; done; ` +
+    `p=$(command -v "$n" 2>/dev/null) || continue; if ${usable}; then ${become}; fi; o=$n; done; ` +
     `if [ -n "$o" ]; then ${refuse('old_python', '$o is older than Python 3.6, or cannot be run.')}; fi; ` +
     refuse('no_python', 'There is no python3 on the PATH.');
   if (setup.length === 0) return `${find}\n`;
   const end = `RUNYARD-SETUP-END ${nonce}`;
+  const say = (members: string, status = '') => `printf 'RUNYARD-START %s {${members}}\\n' ${nonce}${status}`;
+  const ended = say('"error":"setup","message":"The set-up lines ended the shell (status %d)."', ' $? >&8');
   const program =
+    `${say('"stage":"shell"')}; exec 8>&1; runyard_ended() { ${ended}; }; trap runyard_ended EXIT; ` +
     `s=; c=$(printf '\\nx'); c=\${c%x}; while IFS= read -r l; do [ "$l" = "${end}" ] && break; s="$s$l$c"; done; ` +
     `[ ! -r /etc/profile ] || . /etc/profile </dev/null >&2; ` +
-    `eval "$s" </dev/null >&2; printf 'RUNYARD-START %s {"stage":"setup","status":%d}\\n' ${nonce} $?; ${find}`;
+    `eval "$s" </dev/null >&2; ${say('"stage":"setup","status":%d', ' $?')}; trap - EXIT; exec 8>&-; ${find}`;
   const inBash = `if command -v bash >/dev/null 2>&1; then exec bash --noprofile --norc -c ${quote(program)}; fi; ${program}`;
   return `${inBash}\n${setup.join('\n')}\n${end}\n`;
 }
@@ -112,7 +126,7 @@ function hear(
   command: RemoteCommand,
   nonce: string,
   settings: Pick<ComputeSettings, 'setup'>,
-  steps: Steps,
+  { steps, isAsking }: Pick<StartContext, 'steps' | 'isAsking'>,
   diagnostics: () => string,
   sendAgent: () => void,
 ): Promise<void> {
@@ -123,18 +137,22 @@ function hear(
     let rest: Buffer = Buffer.alloc(0);
     let noise = 0;
     let heard = false;
+    let inSetup = false;
     const settle = (error?: unknown) => {
-      clearTimeout(timer);
+      clearInterval(timer);
       stdout.off('data', onData).off('close', onClose).off('end', onClose);
       stdout.pause();
       if (error === undefined) resolve();
       else reject(error as Error);
     };
-    const timer = setTimeout(
-      () =>
-        settle(silent(`The host did not start the agent within ${startMs / 1000} s.`, diagnostics(), rest)),
-      startMs,
-    );
+    let waited = 0;
+    const timer = setInterval(() => {
+      waited = isAsking() ? 0 : waited + tickMs;
+      if (waited < startMs) return;
+      if (inSetup)
+        return settle(setUpProblem(`have not ended within ${startMs / 1000} s`, diagnostics(), steps));
+      settle(silent(`The host did not start the agent within ${startMs / 1000} s.`, diagnostics(), rest));
+    }, tickMs);
     const onData = (part: Buffer) => {
       rest = rest.length === 0 ? part : Buffer.concat([rest, part]);
       for (let at = rest.indexOf(0x0a); at >= 0; at = rest.indexOf(0x0a)) {
@@ -153,13 +171,9 @@ function hear(
         }
         heard = true;
         try {
-          take(
-            saidSchema.parse(JSON.parse(line.slice(start + prefix.length))),
-            settings,
-            steps,
-            diagnostics,
-            sendAgent,
-          );
+          const said = saidSchema.parse(JSON.parse(line.slice(start + prefix.length)));
+          inSetup = 'stage' in said && said.stage === 'shell';
+          take(said, settings, steps, diagnostics, sendAgent);
         } catch (error) {
           return settle(
             error instanceof HostProblem ? error : silent('The host speaks garbage.', diagnostics(), rest),
@@ -175,6 +189,10 @@ function hear(
       setTimeout(() => {
         const failure = command.failure();
         if (failure instanceof HostProblem) return settle(failure);
+        if (inSetup && command.ended())
+          return settle(
+            setUpProblem('ended the shell, or put something else into its place', diagnostics(), steps),
+          );
         const what = heard
           ? 'The agent could not be started'
           : 'The host ended the connection before anything was started';
@@ -192,6 +210,12 @@ function take(
   diagnostics: () => string,
   sendAgent: () => void,
 ): void {
+  if ('error' in said && said.error === 'setup')
+    throw setUpProblem(
+      said.message.replace(/^The set-up lines /, '').replace(/\.$/, ''),
+      diagnostics(),
+      steps,
+    );
   if ('error' in said) {
     const words = diagnostics().trim().slice(-500);
     const problem = new HostProblem(
@@ -210,6 +234,8 @@ function take(
     throw problem;
   }
   switch (said.stage) {
+    case 'shell':
+      return;
     case 'setup': {
       const words = diagnostics().trim().slice(-500);
       if (said.status === 0)
@@ -240,6 +266,21 @@ function take(
       steps.done('agent', 'Agent', { detail: `Put into ${said.path}.` });
       return;
   }
+}
+
+/** Nothing is tried again by itself: the lines would do the same. */
+function setUpProblem(what: string, diagnostics: string, steps: Steps): HostProblem {
+  const words = diagnostics.trim().slice(-500);
+  const problem = new HostProblem(
+    'attention',
+    `The set-up lines ${what}.${words ? ` They say: ${words}` : ''}`,
+    {
+      code: 'bad_request',
+      action: 'Edit the set-up lines of this compute target: they are to end, and without exit or exec.',
+    },
+  );
+  steps.failed('setup', 'Set-up lines', problem);
+  return problem;
 }
 
 const titles: Record<string, string> = {

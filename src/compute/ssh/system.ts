@@ -70,6 +70,7 @@ function start(
   );
   let said = '';
   let failure: Error | undefined;
+  let ended = false;
   child.stderr.on('data', (part: Buffer) => (said = (said + part.toString()).slice(-4000)));
   child.on('error', (error: NodeJS.ErrnoException) => {
     failure =
@@ -86,6 +87,7 @@ function start(
   child.on('close', (code) => {
     running.delete(end);
     askpass.close();
+    ended = code !== null && code !== 255;
     // 255 is ssh's own failure; anything else is the command's.
     if (code === 255) failure ??= explain(said, options, asker);
     else if (code === 0 || code === null) asker.succeeded();
@@ -99,6 +101,7 @@ function start(
       child.stdin.end();
       setTimeout(end, 2000).unref();
     },
+    ended: () => ended,
     failure: () => failure,
   };
 }

@@ -74,9 +74,14 @@ async function viaSystem(options: SshOptions, connect: SshConnect, reason: strin
 }
 
 async function startOn(shell: RemoteShell, connect: SshConnect): Promise<SshDuplex> {
-  const { settings, files, nonce, steps, signal } = connect;
+  const { settings, files, nonce, steps, signal, asker } = connect;
   try {
-    const duplex = await startRemoteAgent(shell, settings, files, { nonce, steps, signal });
+    const duplex = await startRemoteAgent(shell, settings, files, {
+      nonce,
+      steps,
+      signal,
+      isAsking: () => asker.isAsking,
+    });
     return { ...duplex, transport: shell.transport, address: shell.address };
   } catch (error) {
     shell.close();
