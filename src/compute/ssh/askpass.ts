@@ -3,16 +3,20 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import * as z from 'zod';
 
-/** What the system's `ssh` wants to know: its prompt, and the hint of SSH_ASKPASS_PROMPT (`confirm`, `none`). */
-export type AskpassHandler = (prompt: string, hint: string) => Promise<string | undefined>;
+/**
+ * What the system's `ssh` wants to know: its prompt, the hint of SSH_ASKPASS_PROMPT (`confirm`, `none`), and which
+ * `ssh` asks (its pid): that of the host itself, or that of a jump host, which inherits the variables.
+ */
+export type AskpassHandler = (prompt: string, hint: string, pid: number) => Promise<string | undefined>;
 
 /** Reads a question and prints the answer; runs with the Node of the server. */
 const helper = `
 const { RUNYARD_ASKPASS_SOCKET: socket, RUNYARD_ASKPASS_KEY: key, SSH_ASKPASS_PROMPT: hint = '' } = process.env;
 const prompt = process.argv[2] ?? '';
 let text = '';
-const line = require('node:net').connect(socket, () => line.end(JSON.stringify({ key, prompt, hint })));
+const line = require('node:net').connect(socket, () => line.end(JSON.stringify({ key, prompt, hint, pid: process.ppid })));
 line.setEncoding('utf8').on('data', (part) => (text += part));
 line.on('end', () => {
   const { answer } = JSON.parse(text || '{}');
@@ -21,6 +25,16 @@ line.on('end', () => {
 });
 line.on('error', () => process.exit(1));
 `;
+
+const questionSchema = z.object({ key: z.string(), prompt: z.string(), hint: z.string(), pid: z.number() });
+
+function questionOf(text: string): z.infer<typeof questionSchema> | undefined {
+  try {
+    return questionSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
 
 /** Answers the questions of one `ssh` process: a 0700 folder with a socket and the program that ssh calls. */
 export class Askpass {
@@ -40,9 +54,12 @@ export class Askpass {
       line.setEncoding('utf8').on('data', (part: string) => (text += part));
       line.on('error', () => undefined);
       line.on('end', () => {
-        const { key, prompt, hint } = JSON.parse(text || '{}') as Record<string, string>;
-        if (key !== this.key) return line.destroy();
-        void handler(prompt ?? '', hint ?? '').then((answer) => line.end(JSON.stringify({ answer })));
+        const asked = questionOf(text);
+        if (asked?.key !== this.key) return line.destroy();
+        void handler(asked.prompt, asked.hint, asked.pid).then(
+          (answer) => line.end(JSON.stringify({ answer })),
+          () => line.destroy(),
+        );
       });
     });
     this.server.listen(this.socket);

@@ -35,7 +35,9 @@ function start(
   command: string,
   running: Set<() => void>,
 ): RemoteCommand {
-  const askpass = new Askpass((prompt, hint) => answer(prompt, hint, options, asker));
+  const askpass: Askpass = new Askpass((prompt, hint, pid) =>
+    answer(prompt, hint, options, asker, pid === child.pid),
+  );
   const child = spawn(
     'ssh',
     [
@@ -106,14 +108,20 @@ function start(
   };
 }
 
-/** A question of ssh as one of ours; what it is about is said by its words only. */
+/**
+ * A question of ssh as one of ours; what it is about is said by its words only. One that is not its `own` is a jump
+ * host's: that never gets what is the host's.
+ */
 async function answer(
   prompt: string,
   hint: string,
   options: SshOptions,
   asker: Asker,
+  own: boolean,
 ): Promise<string | undefined> {
-  const address = addressOf(options);
+  // "mia@gpu's password: " or "(mia@gpu) Password: "
+  const named = /^\(?([^\s()@]+@[^\s()']+)(?:'s |\) )/.exec(prompt)?.[1];
+  const address = own ? addressOf(options) : (named ?? 'a jump host');
   if (hint === 'none') {
     await asker.ask({
       kind: 'notice',
@@ -128,7 +136,7 @@ async function answer(
   if (/\(yes\/no/.test(prompt) || hint === 'confirm') {
     const accepted = await asker.ask({
       kind: 'host-key',
-      title: `Trust the host key of ${options.hostName}?`,
+      title: `Trust the host key of ${/host '([^\s']+)/.exec(prompt)?.[1] ?? options.hostName}?`,
       message: prompt.replace(/\s*Are you sure you want to continue connecting.*$/s, '').trim(),
       fields: [],
       secretKey: null,
@@ -142,8 +150,8 @@ async function answer(
       asker.secret(`passphrase:${file}`, 'passphrase', `Passphrase of ${file}`, refused),
     );
   }
-  if (/password[^a-z]*$/i.test(prompt)) {
-    const key = passwordKey(options);
+  if ((own || named) && /password[^a-z]*$/i.test(prompt)) {
+    const key = own ? passwordKey(options) : `password:${address}`;
     return once(asker, key, (refused) => asker.secret(key, 'password', `Password of ${address}`, refused));
   }
   const answers = await asker.ask({
