@@ -5,6 +5,7 @@ import { HostProblem } from '../problem.ts';
 import type { Steps } from '../steps.ts';
 import type { Asker } from './asker.ts';
 import { checkHostKey, knownHostsOf } from './host-key.ts';
+import { needsSystem } from './needs-system.ts';
 import { parseHop, sshOptions, type SshOptions } from './options.ts';
 import type { RemoteShell } from './remote-shell.ts';
 import { addressOf, SignIn } from './sign-in.ts';
@@ -70,8 +71,10 @@ export async function connectBuiltin(options: SshOptions, context: ConnectContex
 
 async function hopOptions(hop: string, behindAnother: boolean, context: ConnectContext): Promise<SshOptions> {
   const options = await sshOptions({ ...parseHop(hop), configFile: context.configFile }, context.agentSocket);
-  if (options.proxyCommand || (options.proxyJump.length > 0 && !behindAnother))
+  if (options.proxyJump.length > 0 && !behindAnother)
     throw new NeedsSystemSsh(`${hop} is behind a proxy itself`);
+  const reason = await needsSystem(options);
+  if (reason) throw new NeedsSystemSsh(`${reason}, for ${hop}`);
   return options;
 }
 
@@ -80,6 +83,7 @@ async function connectOne(
   through: Ssh2Client | undefined,
   { asker, steps, signal }: ConnectContext,
 ): Promise<Ssh2Client> {
+  if (signal.aborted) throw new HostProblem('unreachable', 'The connection was given up.');
   const address = addressOf(options);
   const sock = await steps.run(
     'connect',

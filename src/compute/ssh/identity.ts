@@ -28,7 +28,31 @@ export async function readIdentity(file: string): Promise<(Identity & { publicOn
   const key = one(parsed);
   const publicKey = inside ?? (key && key.getPublicSSH()) ?? beside;
   if (!publicKey) return undefined;
-  return { file, publicKey, encrypted: key === undefined, publicOnly: false };
+  return { file, publicKey, encrypted: key === undefined, publicOnly: !isReadable(text, parsed) };
+}
+
+/** A private key that the built-in client cannot use: its format or cipher, or there is no telling which key it is. */
+export async function isForSystemOnly(file: string): Promise<boolean> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return false;
+  return !isReadable(text, ssh2.utils.parseKey(text)) || (await readIdentity(file)) === undefined;
+}
+
+function isReadable(text: string, parsed: ParsedKey | ParsedKey[] | Error): boolean {
+  if (one(parsed)) return true;
+  return (
+    parsed instanceof Error && /no passphrase given/.test(parsed.message) && !unknownCipher(opensshData(text))
+  );
+}
+
+function unknownCipher(data: Buffer | undefined): boolean {
+  return (
+    data !== undefined &&
+    data
+      .subarray(magic.length + 4)
+      .toString('latin1')
+      .startsWith('chacha20')
+  );
 }
 
 /** The private key; undefined when the passphrase is wrong. */
@@ -54,12 +78,17 @@ function publicPart(text: string): Buffer | undefined {
   return keyType(key) === type ? key : undefined;
 }
 
-/** OpenSSH's own format holds the public key in plain, also when the private one is encrypted (PROTOCOL.key). */
-function publicPartOfPrivate(text: string): Buffer | undefined {
+function opensshData(text: string): Buffer | undefined {
   const at = text.indexOf(begin);
   if (at < 0) return undefined;
   const data = Buffer.from(text.slice(at + begin.length).split('-----')[0]!, 'base64');
-  if (data.toString('latin1', 0, magic.length) !== magic) return undefined;
+  return data.toString('latin1', 0, magic.length) === magic ? data : undefined;
+}
+
+/** OpenSSH's own format holds the public key in plain, also when the private one is encrypted (PROTOCOL.key). */
+function publicPartOfPrivate(text: string): Buffer | undefined {
+  const data = opensshData(text);
+  if (!data) return undefined;
   let offset = magic.length;
   const next = () => {
     const length = data.readUInt32BE(offset);

@@ -28,7 +28,8 @@ export interface SshOptions {
   /** Methods in order of preference, without those that are switched off. */
   methods: string[];
   gssapi: boolean;
-  pkcs11: boolean;
+  /** Options that only the system's client obeys, among those that are set. */
+  systemOnly: string[];
   controlPath: string | null;
   /** Seconds. */
   keepAlive: number;
@@ -45,6 +46,15 @@ const defaultConnectTimeout = 20;
 /** Where the agent of Windows' OpenSSH listens. */
 const windowsAgent = '\\\\.\\pipe\\openssh-ssh-agent';
 const methodOrder = ['publickey', 'keyboard-interactive', 'password'];
+/** They decide whom to trust, or how to get there, and ssh2 knows nothing of them. */
+const systemOnly = [
+  'PKCS11Provider',
+  'RevokedHostKeys',
+  'KnownHostsCommand',
+  'HostbasedAuthentication',
+  'BindAddress',
+  'BindInterface',
+];
 const defaultIdentities = ['id_rsa', 'id_ecdsa', 'id_ecdsa_sk', 'id_ed25519', 'id_ed25519_sk'];
 
 /** Effective options of a host. Throws HostProblem when the ssh configuration is not well-formed. */
@@ -118,7 +128,7 @@ function plainOptions({ host, user, port }: HostAddress, agentSocket: string | u
     hostKeyAlias: null,
     methods: methodOrder,
     gssapi: false,
-    pkcs11: false,
+    systemOnly: [],
     controlPath: null,
     keepAlive: defaultKeepAlive,
     connectTimeout: defaultConnectTimeout,
@@ -160,9 +170,18 @@ export function parseOptions(
     u: os.userInfo().username,
   };
   const file = (value: string) =>
-    expandHome(value.replace(/%([%dhiLlnpru])/g, (_, letter: string) => tokens[letter]!));
+    expandHome(
+      value
+        .replace(/%([%dhiLlnpru])/g, (_, letter: string) => tokens[letter]!)
+        .replace(/\$\{(\w+)\}/g, (all, name: string) => process.env[name] ?? all),
+    );
   const files = (name: string) => (values.get(name) ?? []).filter((value) => value !== 'none').map(file);
-  const list = (name: string) => (one(name) ?? '').split(/\s+/).filter(Boolean).map(file);
+  // Names with spaces stand there without quotes: each begins as a path does.
+  const list = (name: string) =>
+    (one(name) ?? '')
+      .split(/\s+(?=[/~%$]|[A-Za-z]:[\\/])/)
+      .filter(Boolean)
+      .map(file);
   const off = new Set<string>();
   if (one('pubkeyauthentication') === 'no') off.add('publickey');
   if (!isOn('passwordauthentication')) off.add('password');
@@ -189,7 +208,7 @@ export function parseOptions(
     hostKeyAlias: one('hostkeyalias'),
     methods: preferred.filter((method) => methodOrder.includes(method) && !off.has(method)),
     gssapi: isOn('gssapiauthentication'),
-    pkcs11: one('pkcs11provider') !== null,
+    systemOnly: systemOnly.filter((name) => !['no', 'false', null].includes(one(name.toLowerCase()))),
     controlPath: one('controlpath') === null ? null : file(one('controlpath')!),
     keepAlive: interval > 0 ? Math.min(interval, 60) : defaultKeepAlive,
     connectTimeout: Number(one('connecttimeout') ?? 0) || defaultConnectTimeout,

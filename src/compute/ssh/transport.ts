@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
 import type { ComputeSettings } from '../../api/compute.ts';
 import type { DuplexToAgent } from '../channel.ts';
 import { HostProblem } from '../problem.ts';
 import type { Steps } from '../steps.ts';
 import type { Asker } from './asker.ts';
 import { connectBuiltin, NeedsSystemSsh } from './builtin.ts';
-import { isTokenKey, readIdentity } from './identity.ts';
+import { needsSystem } from './needs-system.ts';
 import { sshOptions, type SshOptions } from './options.ts';
 import type { RemoteShell } from './remote-shell.ts';
 import { startRemoteAgent, type AgentFiles } from './start-agent.ts';
@@ -87,20 +86,4 @@ async function startOn(shell: RemoteShell, connect: SshConnect): Promise<SshDupl
     shell.close();
     throw error;
   }
-}
-
-/** Why ssh2 has no answer for this host, or undefined. */
-async function needsSystem(options: SshOptions): Promise<string | undefined> {
-  if (options.proxyCommand) return 'the ssh configuration has a ProxyCommand';
-  if (options.controlPath && existsSync(options.controlPath))
-    return 'a shared connection is open (ControlPath)';
-  if (options.pkcs11) return 'the ssh configuration has a PKCS11Provider';
-  for (const file of options.certificateFiles)
-    if (existsSync(file)) return `there is a certificate (${file})`;
-  for (const file of options.identityFiles) {
-    if (existsSync(`${file}-cert.pub`)) return `there is a certificate (${file}-cert.pub)`;
-    const identity = await readIdentity(file);
-    if (identity && isTokenKey(identity.publicKey)) return `a FIDO token holds the key ${file}`;
-  }
-  return undefined;
 }
