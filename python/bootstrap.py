@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sys
 
 
@@ -23,14 +24,29 @@ def refuse(error, message):
     sys.exit(1)
 
 
+def locate(asked):
+    """The root folder's path: `~` and variables are the host's, and what is relative is so to the home folder."""
+    for name in re.findall(r"\$(\w+|\{\w+\})", asked):
+        if name.strip("{}") not in os.environ:
+            refuse("root", "The folder %s cannot be found: $%s is not set on the host." % (asked, name.strip("{}")))
+    root = os.path.expanduser(asked)
+    if root.startswith("~"):
+        refuse("root", "The folder %s cannot be found: there is no such user, or no home folder." % asked)
+    return os.path.abspath(os.path.join(os.path.expanduser("~"), os.path.expandvars(root)))
+
+
 def prepare(asked):
     """The root folder in full: there, our own, for nobody else, and writable."""
-    root = os.path.abspath(os.path.expandvars(os.path.expanduser(asked)))
+    root = locate(asked)
     try:
         if not os.path.isdir(root):
             os.makedirs(root, 0o700)
         if os.stat(root).st_uid != os.getuid():
             refuse("root", "The folder %s belongs to somebody else." % root)
+        # Its rights are about to change: a home folder or a disk is not ours.
+        names = set(os.listdir(root)) - set(["lost+found"])
+        if names and "agent" not in names:
+            refuse("root", "The folder %s holds other things: Runyard's has to be its own." % root)
         os.chmod(root, 0o700)
         agents = os.path.join(root, "agent")
         if not os.path.isdir(agents):
