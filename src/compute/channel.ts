@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { RunyardError, type ErrorCode } from '../api/errors.ts';
+import { plainText } from './plain-text.ts';
 import { encodeFrame, encodeHead, FrameDecoder, ProtocolError } from '../protocol/frames.ts';
 import { notificationSchema, type Cursor, type Notification } from '../protocol/messages.ts';
 
@@ -172,8 +173,8 @@ export class AgentChannel {
     }
     const code = (codes.has(error.code ?? '') ? error.code : 'internal') as ErrorCode;
     waiting.reject(
-      new RunyardError(code, error.message ?? 'The agent gave an error without words.', {
-        ...(error.action ? { action: error.action } : {}),
+      new RunyardError(code, plainText(String(error.message ?? 'The agent gave an error without words.')), {
+        ...(error.action ? { action: plainText(String(error.action)) } : {}),
       }),
     );
   }
@@ -187,10 +188,8 @@ export class AgentChannel {
 
   private end(cause?: Error): void {
     if (this.ended) return;
-    const said = [this.decoder.synchronised ? '' : this.decoder.noise, this.duplex.diagnostics()]
-      .join('\n')
-      .trim()
-      .slice(-1000);
+    const words = [this.decoder.synchronised ? '' : this.decoder.noise, this.duplex.diagnostics()];
+    const said = plainText(words.join('\n')).trim().slice(-1000);
     const what =
       cause instanceof ProtocolError
         ? `The agent speaks no protocol of ours: ${cause.message}.`

@@ -1,4 +1,5 @@
 import { RunyardError, type ErrorCode } from '../api/errors.ts';
+import { plainText } from './plain-text.ts';
 
 /**
  * Why a host cannot be used now. `unreachable` is tried again by itself; `attention` needs a person first
@@ -14,7 +15,11 @@ export class HostProblem extends RunyardError {
     message: string,
     options: { action?: string; cause?: unknown; code?: ErrorCode; secretKey?: string | null } = {},
   ) {
-    super(options.code ?? (kind === 'attention' ? 'not_permitted' : 'unavailable'), message, options);
+    super(
+      options.code ?? (kind === 'attention' ? 'not_permitted' : 'unavailable'),
+      plainText(message),
+      options,
+    );
     this.kind = kind;
     this.secretKey = options.secretKey ?? null;
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AnswerPromptRequest, Prompt } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
+import { plainText } from './plain-text.ts';
 
 export type Question = Omit<Prompt, 'id'>;
 
@@ -36,7 +37,13 @@ export class Prompts {
    */
   ask(question: Question, signal: AbortSignal): Promise<string[] | undefined> {
     if (signal.aborted) return Promise.resolve(undefined);
-    const prompt: Prompt = { ...question, id: randomBytes(9).toString('base64url') };
+    const prompt: Prompt = {
+      ...question,
+      title: plainText(question.title),
+      message: plainText(question.message),
+      fields: question.fields.map(({ label, secret }) => ({ label: plainText(label), secret })),
+      id: randomBytes(9).toString('base64url'),
+    };
     return new Promise((resolve) => {
       const settle = (answers: string[] | undefined) => {
         clearTimeout(timer);

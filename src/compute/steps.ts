@@ -1,5 +1,6 @@
 import type { ConnectionStep } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
+import { plainText } from './plain-text.ts';
 
 type Finding = Partial<Pick<ConnectionStep, 'state' | 'action'>> & {
   detail: string;
@@ -15,7 +16,15 @@ export class Steps {
   done(id: string, title: string, finding: Finding): void {
     const now = performance.now();
     const { detail, state = 'ok', action = null, fix = null } = finding;
-    this.all.push({ id, title, state, detail, action, fix, ms: Math.round(now - this.began) });
+    this.all.push({
+      id,
+      title,
+      state,
+      detail: plainText(detail),
+      action,
+      fix,
+      ms: Math.round(now - this.began),
+    });
     this.began = now;
   }
 

@@ -13,6 +13,8 @@ const startCommand = `exec /bin/sh -c 'IFS= read -r RUNYARD_START; eval "$RUNYAR
 /** What the set-up lines and the agent may take; tests wait less. */
 const startMs = Number(process.env['RUNYARD_SERVER_START_SECONDS'] ?? 60) * 1000;
 const tickMs = 500;
+/** Between the end of something and the last words about it. */
+const afterwordsMs = 200;
 const keptDiagnostics = 8000;
 
 const saidSchema = z.union([
@@ -153,6 +155,17 @@ function hear(
         return settle(setUpProblem(`have not ended within ${startMs / 1000} s`, diagnostics(), steps));
       settle(silent(`The host did not start the agent within ${startMs / 1000} s.`, diagnostics(), rest));
     }, tickMs);
+    const refuse = (said: Said) => {
+      stdout.off('data', onData).off('close', onClose).off('end', onClose);
+      stdout.resume();
+      setTimeout(() => {
+        try {
+          take(said, settings, steps, diagnostics, sendAgent);
+        } catch (error) {
+          settle(error);
+        }
+      }, afterwordsMs);
+    };
     const onData = (part: Buffer) => {
       rest = rest.length === 0 ? part : Buffer.concat([rest, part]);
       for (let at = rest.indexOf(0x0a); at >= 0; at = rest.indexOf(0x0a)) {
@@ -173,6 +186,8 @@ function hear(
         try {
           const said = saidSchema.parse(JSON.parse(line.slice(start + prefix.length)));
           inSetup = 'stage' in said && said.stage === 'shell';
+          // What it says of it on the other stream comes a moment later.
+          if ('error' in said) return refuse(said);
           take(said, settings, steps, diagnostics, sendAgent);
         } catch (error) {
           return settle(
@@ -197,7 +212,7 @@ function hear(
           ? 'The agent could not be started'
           : 'The host ended the connection before anything was started';
         settle(silent(`${what}${failure ? ` (${failure.message})` : ''}.`, diagnostics(), rest));
-      }, 200);
+      }, afterwordsMs);
     };
     stdout.on('data', onData).on('close', onClose).on('end', onClose);
   });
