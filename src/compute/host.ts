@@ -4,6 +4,7 @@ import type { ComputeFacts, ComputeLoad, computeStates } from '../api/compute.ts
 import { RunyardError } from '../api/errors.ts';
 import { helloSchema, hostLoadSchema, protocolVersion, type Hello } from '../protocol/messages.ts';
 import { AgentChannel, type DuplexToAgent } from './channel.ts';
+import { plainText } from './plain-text.ts';
 import { HostProblem, problemOf } from './problem.ts';
 import { Steps } from './steps.ts';
 
@@ -41,6 +42,8 @@ export interface HostOptions {
 
 /** A channel that has said hello. */
 export interface Connection {
+  /** What it was made with. */
+  options: HostOptions;
   channel: AgentChannel;
   hello: Hello;
   transport: string | null;
@@ -73,6 +76,10 @@ export class Host {
   private pauseMs = firstRetryMs;
   private resting: Promise<void> | undefined;
   private wake: (() => void) | undefined;
+  /** Those who rest do so until a person acts. */
+  private restsForPerson = false;
+  /** The try that is under way; aborted when its settings are others now. */
+  private attempt = new AbortController();
   private readonly ending = new AbortController();
 
   constructor(options: HostOptions) {
@@ -159,6 +166,7 @@ export class Host {
   /** New settings: the connection is made anew with them. */
   reconfigure(options: HostOptions): void {
     this.options = options;
+    this.attempt.abort();
     this.connection?.channel.close();
     this.retry();
   }
@@ -201,16 +209,17 @@ export class Host {
 
   /** A connection beside the living one, for a test; the caller closes it or lets it be adopted. */
   openAnother(steps: Steps): Promise<Connection> {
-    return this.make(steps, () => false, undefined);
+    return this.make(steps, () => false, { session: undefined, signal: this.ending.signal });
   }
 
   /** Takes a new connection for the host's own, where there is none; false when it is not needed. */
   adopt(connection: Connection): boolean {
     if (this.connection || this.connecting || this.stopped || !connection.channel.isOpen) return false;
+    if (connection.options !== this.options) return false;
     this.take(connection);
     this.wake?.();
     // From now on it is the one that a later connection takes over from.
-    void this.greet(connection.channel, this.options.session).catch(() => undefined);
+    void this.greet(connection.channel, this.options, this.options.session).catch(() => undefined);
     return true;
   }
 
@@ -222,18 +231,34 @@ export class Host {
   }
 
   private async open(): Promise<AgentChannel> {
-    try {
-      const connection = await this.make(new Steps(), () => !this.person, this.options.session);
-      if (this.stopped) {
-        connection.channel.close();
-        throw new HostProblem('unreachable', 'The server is ending.');
+    for (;;) {
+      const { options } = this;
+      this.attempt = new AbortController();
+      try {
+        const signal = AbortSignal.any([this.ending.signal, this.attempt.signal]);
+        const connection = await this.make(new Steps(), () => !this.person, {
+          session: options.session,
+          signal,
+        });
+        if (this.stopped) {
+          connection.channel.close();
+          throw new HostProblem('unreachable', 'The server is ending.');
+        }
+        if (options !== this.options) {
+          connection.channel.close();
+          continue;
+        }
+        this.take(connection);
+        this.wake?.();
+        return connection.channel;
+      } catch (error) {
+        // With the settings of now it may be another place.
+        if (options !== this.options && !this.stopped) continue;
+        this.failure = problemOf(this.name, error);
+        // A person has acted, and now it is the line: those who wait try by themselves again.
+        if (this.failure.kind === 'unreachable' && this.restsForPerson) this.wake?.();
+        throw this.failure;
       }
-      this.take(connection);
-      this.wake?.();
-      return connection.channel;
-    } catch (error) {
-      this.failure = problemOf(this.name, error);
-      throw this.failure;
     }
   }
 
@@ -255,27 +280,33 @@ export class Host {
   private async make(
     steps: Steps,
     background: () => boolean,
-    session: string | undefined,
+    { session, signal }: { session: string | undefined; signal: AbortSignal },
   ): Promise<Connection> {
+    const { options } = this;
     const nonce = randomBytes(16).toString('hex');
-    const duplex = await this.options.transport({ nonce, steps, background, signal: this.ending.signal });
+    const duplex = await options.transport({ nonce, steps, background, signal });
     const channel = new AgentChannel(duplex, nonce);
     try {
       const hello = await steps.run(
         'hello',
         'Agent answers',
-        () => this.greet(channel, session),
+        () => this.greet(channel, options, session),
         ({ facts }) => ({ detail: describeFacts(facts) }),
       );
       this.lastFacts = factsOf(hello);
-      return { channel, hello, transport: duplex.transport ?? null, address: duplex.address ?? null };
+      const { transport = null, address = null } = duplex;
+      return { options, channel, hello, transport, address };
     } catch (error) {
       channel.close();
       throw error;
     }
   }
 
-  private async greet(channel: AgentChannel, session: string | undefined): Promise<Hello> {
+  private async greet(
+    channel: AgentChannel,
+    { configuration }: HostOptions,
+    session: string | undefined,
+  ): Promise<Hello> {
     const answer = await Promise.race([
       channel.request<unknown>('hello', { protocol: protocolVersion, client: 'runyard', session }),
       sleep(helloTimeoutMs, undefined, { ref: false }),
@@ -284,8 +315,8 @@ export class Host {
     const hello = helloSchema.safeParse(answer.result);
     if (!hello.success) throw new HostProblem('unreachable', `The agent on ${this.name} speaks garbage.`);
     // On a full disk the settings wait; what is there can still be collected.
-    if (this.options.configuration) {
-      await channel.request('host.configure', this.options.configuration).catch((error: RunyardError) => {
+    if (configuration) {
+      await channel.request('host.configure', configuration).catch((error: RunyardError) => {
         if (error.code !== 'no_space') throw error;
       });
     }
@@ -295,6 +326,7 @@ export class Host {
   /** Until the next try: a pause for all who wait, or until a person has acted. */
   private rest(problem: HostProblem): Promise<void> {
     this.resting ??= new Promise<void>((resolve) => {
+      this.restsForPerson = problem.kind === 'attention';
       const timer = problem.kind === 'attention' ? undefined : setTimeout(resolve, this.pauseMs).unref();
       this.pauseMs = Math.min(this.pauseMs * 2, longestRetryMs);
       this.wake = () => {
@@ -303,6 +335,7 @@ export class Host {
       };
     }).finally(() => {
       this.resting = undefined;
+      this.restsForPerson = false;
       this.wake = undefined;
     });
     return this.resting;
@@ -311,14 +344,14 @@ export class Host {
 
 function factsOf({ facts, root }: Hello): ComputeFacts {
   return {
-    hostname: facts.hostname,
-    os: facts.os,
+    hostname: plainText(facts.hostname),
+    os: plainText(facts.os),
     arch: facts.arch,
     python: facts.python.version,
     cpus: facts.cpus,
     memoryBytes: facts.memory,
-    gpus: facts.gpus.map(({ index, name }) => ({ index, name: name ?? null })),
-    root,
+    gpus: facts.gpus.map(({ index, name }) => ({ index, name: name == null ? null : plainText(name) })),
+    root: plainText(root),
   };
 }
 
