@@ -1,8 +1,10 @@
+import type { RunyardError } from '../api/errors.ts';
 import { isRefusal } from '../compute/host.ts';
 import type { Hosts } from '../compute/hosts.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
-import { onlyThere, untoldAttempts } from './queries.ts';
+import type { AgentChannel } from '../compute/channel.ts';
+import { onlyThere, removalsOn, untoldAttempts } from './queries.ts';
 import type { RunWrites } from './writes.ts';
 
 export interface AcknowledgementOptions {
@@ -15,8 +17,8 @@ export interface AcknowledgementOptions {
 const atOnce = 200;
 
 /**
- * Tells hosts which attempts are collected, and what of them exists only there: what a host may clean up. One
- * that is away is told when it is back.
+ * Tells hosts which attempts are collected, and what of them exists only there: what a host may clean up; and which
+ * runs were deleted. One that is away is told when it is back.
  */
 export class Acknowledgement {
   private readonly options: AcknowledgementOptions;
@@ -49,6 +51,32 @@ export class Acknowledgement {
   }
 
   private async tell(compute: string): Promise<void> {
+    await this.tellDeleted(compute);
+    await this.tellCollected(compute);
+  }
+
+  private async tellDeleted(compute: string): Promise<void> {
+    const { workspace, hosts, log } = this.options;
+    for (const run of removalsOn(workspace.reader, compute)) {
+      const host = this.stopped ? undefined : hosts.find(compute);
+      if (!host?.reachable) return;
+      await this.remove(await host.connect(), run).catch((error: RunyardError) => {
+        if (!isRefusal(error)) throw error;
+        log(`${run} stays on ${compute}: ${error.message}`);
+      });
+    }
+  }
+
+  /** Removes what a host has of a deleted run. Throws what keeps it from that. */
+  async remove(channel: AgentChannel, run: string): Promise<void> {
+    const { workspace, writer } = this.options;
+    await channel.request('run.delete', { run }).catch((error: RunyardError) => {
+      if (error.code !== 'not_found') throw error;
+    });
+    await writer.write<RunWrites, 'runs.removed'>(workspace.file, 'runs.removed', { run });
+  }
+
+  private async tellCollected(compute: string): Promise<void> {
     const { workspace, writer, hosts } = this.options;
     for (;;) {
       const attempts = this.stopped ? [] : untoldAttempts(workspace.reader, compute, atOnce);

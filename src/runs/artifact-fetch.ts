@@ -25,7 +25,7 @@ const partialDays = 30;
 export class ArtifactFetch {
   private readonly options: ArtifactFetchOptions;
   /** One fetch a file: who comes later waits for it. */
-  private readonly underWay = new Map<string, Promise<void>>();
+  private readonly underWay = new Map<string, { done: Promise<void>; signal: AbortSignal | undefined }>();
 
   constructor(options: ArtifactFetchOptions) {
     this.options = options;
@@ -51,16 +51,33 @@ export class ArtifactFetch {
     const host = hosts.get(row.compute);
     await host.connect();
     for (const { path: name, attempt, size, modified_at: mtime, hash } of missing) {
-      const key = `${run}\n${name}`;
-      let work = this.underWay.get(key);
-      if (!work) {
-        work = this.one(run, attempt, row.compute, { path: name, size, mtime, sha256: hash }, signal).finally(
-          () => this.underWay.delete(key),
-        );
-        this.underWay.set(key, work);
-      }
-      await work;
+      await this.shared(`${run}\n${name}`, signal, () =>
+        this.one(run, attempt, row.compute, { path: name, size, mtime, sha256: hash }, signal),
+      );
     }
+  }
+
+  /** Waits for who fetches it already; does it anew when that one has given it up. */
+  private async shared(
+    key: string,
+    signal: AbortSignal | undefined,
+    fetch: () => Promise<void>,
+  ): Promise<void> {
+    for (let other; (other = this.underWay.get(key));) {
+      const { done, signal: others } = other;
+      const given = await done.then(
+        () => false,
+        (error: unknown) => {
+          if (!others?.aborted) throw error;
+          return true;
+        },
+      );
+      signal?.throwIfAborted();
+      if (!given) return;
+    }
+    const done = fetch().finally(() => this.underWay.delete(key));
+    this.underWay.set(key, { done, signal });
+    return done;
   }
 
   /** Removes parts of files that nobody has gone on with. */
@@ -85,7 +102,9 @@ export class ArtifactFetch {
     const source = { host: hosts.get(compute), run, attempt };
     const file = known.sha256 ? known : await this.lookUp(source, known);
     let hinted = 0;
+    let latest = 0;
     const say = (bytes: number, done: boolean) => {
+      latest = bytes;
       const now = performance.now();
       if (!done && now - hinted < hintMs) return;
       hinted = now;
@@ -100,8 +119,9 @@ export class ArtifactFetch {
         });
       });
       await writer.write<RunWrites, 'runs.told'>(workspace.file, 'runs.told', { run, attempt, told: false });
+      latest = file.size;
     } finally {
-      say(file.size, true);
+      say(latest, true);
     }
   }
 

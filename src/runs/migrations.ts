@@ -121,5 +121,7 @@ export const runMigrations: Migrations = {
     `,
     // Whether the host knows that it was collected, and what exists only there.
     'ALTER TABLE attempts ADD COLUMN told INTEGER NOT NULL DEFAULT 0',
+    // Deleted here; their folders are still on the host, as far as anybody knows.
+    'CREATE TABLE removals (run TEXT PRIMARY KEY, compute TEXT NOT NULL) WITHOUT ROWID',
   ],
 };

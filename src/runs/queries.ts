@@ -320,6 +320,13 @@ export function untoldAttempts(
   );
 }
 
+/** Runs that were deleted here and may still have a folder on their host. */
+export function removalsOn(db: Statements, compute: string): string[] {
+  return db
+    .all<{ run: string }>('SELECT run FROM removals WHERE compute = ? ORDER BY run', compute)
+    .map(({ run }) => run);
+}
+
 /** Runs of a target that have not ended. */
 export function countActiveOn(db: Statements, compute: string): number {
   return db.get<{ n: number }>(

@@ -126,6 +126,9 @@ export function partialFolder(workspace: OpenWorkspace): string {
   return path.join(workspace.dir, 'partial');
 }
 
+/** By their parts: several runs may leave the same content at the same time, and one fetch is enough. */
+const underWay = new Map<string, Promise<string>>();
+
 async function fetchResumable(
   source: RemoteAttempt,
   file: FileEntry & { sha256: string },
@@ -133,9 +136,36 @@ async function fetchResumable(
   progress: (bytes: number) => void,
   signal?: AbortSignal,
 ): Promise<string> {
+  const partial = path.join(partialFolder(workspace), file.sha256);
+  for (let other; (other = underWay.get(partial));) {
+    await other.catch(() => undefined);
+    signal?.throwIfAborted();
+  }
+  if (workspace.blobs.has(file.sha256)) return file.sha256;
+  const work = fetchPart(source, file, { workspace, partial, progress, signal }).finally(() =>
+    underWay.delete(partial),
+  );
+  underWay.set(partial, work);
+  return work;
+}
+
+async function fetchPart(
+  source: RemoteAttempt,
+  file: FileEntry & { sha256: string },
+  {
+    workspace,
+    partial,
+    progress,
+    signal,
+  }: {
+    workspace: OpenWorkspace;
+    partial: string;
+    progress: (bytes: number) => void;
+    signal: AbortSignal | undefined;
+  },
+): Promise<string> {
   const { blobs } = workspace;
-  const folder = partialFolder(workspace);
-  const partial = path.join(folder, file.sha256);
+  const folder = path.dirname(partial);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const hash = createHash('sha256');
   let at = await hashPart(partial, file.size, hash);

@@ -46,6 +46,8 @@ export class RunService {
   private readonly collectors = new Map<string, Collector>();
   /** Live runs whose host cannot be reached now. */
   private readonly unreachable = new Set<string>();
+  /** Live runs whose target is not known now. */
+  private readonly withoutTarget = new Map<string, { compute: string; attempt: number }>();
 
   constructor(options: RunServiceOptions) {
     this.options = options;
@@ -75,6 +77,7 @@ export class RunService {
 
   /** A target was connected, or changed otherwise. */
   computeChanged(name: string): void {
+    this.collectWithout(name);
     if (this.options.hosts.find(name)?.reachable) this.acknowledgement.soon(name);
   }
 
@@ -278,10 +281,18 @@ export class RunService {
     if (this.collectors.has(run)) return;
     const { workspace, writer, hosts, hint, log } = this.options;
     const row = queries.runRow(workspace.reader, run);
+    const host = hosts.find(row.compute);
+    if (!host) {
+      // Somebody took it out of the file, or damaged that: the run waits for it, and nothing else does.
+      log(`${run} is on "${row.compute}", which is no compute target now`);
+      this.withoutTarget.set(run, { compute: row.compute, attempt });
+      this.unreachable.add(run);
+      return;
+    }
     const collector = new Collector({
       workspace,
       writer,
-      host: hosts.get(row.compute),
+      host,
       run,
       attempt,
       hint,
@@ -318,6 +329,15 @@ export class RunService {
       await Promise.race([told, sleep(patienceMs, undefined, { ref: false })]);
   }
 
+  /** A target is there again that live runs are on. */
+  private collectWithout(name: string): void {
+    for (const [run, { compute, attempt }] of this.withoutTarget) {
+      if (compute !== name || !this.options.hosts.find(name)) continue;
+      this.withoutTarget.delete(run);
+      this.collect(run, attempt);
+    }
+  }
+
   private async tellHost(id: string): Promise<void> {
     const row = queries.runRow(this.reader, id);
     const channel = await this.options.hosts.get(row.compute).connect();
@@ -336,14 +356,12 @@ export class RunService {
     await collector?.stop();
     await removeFolder(workspace.runDir(id));
     const host = hosts.find(compute);
-    // A host that is away keeps it until it is cleaned up there; nobody waits for that.
+    // A host that is away is told when it is back; nobody waits for that.
     if (!host || (!host.sharesFiles && !host.reachable)) return;
     await host
       .connect()
-      .then((channel) => channel.request('run.delete', { run: id }))
-      .catch((error: RunyardError) => {
-        if (error.code !== 'not_found') log(`${id} stays on ${compute}: ${error.message}`);
-      });
+      .then((channel) => this.acknowledgement.remove(channel, id))
+      .catch((error: RunyardError) => log(`${id} stays on ${compute}: ${error.message}`));
   }
 
   private write<N extends keyof RunWrites & string>(

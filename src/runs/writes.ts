@@ -277,6 +277,11 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
       emitExperiment(tx, row.experiment);
     },
 
+    /** The host has nothing of a deleted run any more. */
+    'runs.removed': (tx: Transaction, { run }: { run: string }): void => {
+      tx.run('DELETE FROM removals WHERE run = ?', run);
+    },
+
     /** Removes an experiment with its runs; the ids of the runs are the result. */
     'experiments.delete': (tx: Transaction, { name }: { name: string }): string[] => {
       const experiment = tx.get<{ id: number }>('SELECT id FROM experiments WHERE name = ?', name);
@@ -320,6 +325,11 @@ function deleteRun(tx: Transaction, id: string, experiment: string): void {
   for (const child of tx.all<{ id: string }>('SELECT id FROM runs WHERE parent_id = ?', id)) {
     deleteRun(tx, child.id, experiment);
   }
+  tx.run(
+    `INSERT INTO removals (run, compute) SELECT id, compute FROM runs
+     WHERE id = ? AND EXISTS (SELECT 1 FROM attempts WHERE run_seq = runs.seq) ON CONFLICT DO NOTHING`,
+    id,
+  );
   tx.run('DELETE FROM runs WHERE id = ?', id);
   tx.emit({ type: 'run.deleted', runId: id, experiment });
 }
