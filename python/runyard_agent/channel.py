@@ -8,12 +8,17 @@ from .frames import Decoder, encode
 
 _READ = 1 << 18
 
+#: A reply with more payload bytes than this takes turns with the data of the watches.
+_SMALL = 1 << 14
+
 #: Data bytes that may wait for the other side to read; more would only cost memory.
 ROOM = 1 << 19
 
 
 class Channel(object):
-    """Frames over two descriptors. Control frames overtake data frames, so a reply never waits behind a log."""
+    """Frames over two descriptors. Small control frames overtake all others, so a reply never waits behind a log;
+    large replies and data frames take turns, so that neither a log nor a fetched file waits for the other's end.
+    Data frames keep their order."""
 
     def __init__(self, read_fd, write_fd):
         self.read_fd = read_fd
@@ -22,7 +27,9 @@ class Channel(object):
         self._decoder = Decoder()
         self._current = deque()
         self._control = deque()
+        self._bulk = deque()
         self._data = deque()
+        self._bulk_is_next = False
         self._waiting = 0
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)
@@ -46,10 +53,10 @@ class Channel(object):
 
     def send(self, header, payload=b""):
         """Queues a reply or a notification."""
-        self._control.append(encode(header, payload))
+        (self._control if len(payload) <= _SMALL else self._bulk).append(encode(header, payload))
 
     def send_data(self, header, payload):
-        """Queues a data frame."""
+        """Queues a data frame, or what must not overtake one."""
         buffers = encode(header, payload)
         self._waiting += sum(len(buffer) for buffer in buffers)
         self._data.append(buffers)
@@ -62,7 +69,7 @@ class Channel(object):
     @property
     def wants_to_write(self):
         """True while anything waits to go out."""
-        return bool(self._current or self._control or self._data)
+        return bool(self._current or self._control or self._bulk or self._data)
 
     def write_text(self, text):
         """Queues bytes that are no frame (the sync marker)."""
@@ -93,7 +100,11 @@ class Channel(object):
             # Many small ones in one call of the system.
             while self._control and len(self._current) < 64:
                 self._current.extend(memoryview(buffer) for buffer in self._control.popleft())
+        elif self._bulk and (self._bulk_is_next or not self._data):
+            self._bulk_is_next = False
+            self._current.extend(memoryview(buffer) for buffer in self._bulk.popleft())
         elif self._data:
+            self._bulk_is_next = True
             buffers = self._data.popleft()
             self._waiting -= sum(len(buffer) for buffer in buffers)
             self._current.extend(memoryview(buffer) for buffer in buffers)

@@ -212,10 +212,11 @@ class Watch(object):
             size += len(json.dumps([name, end]))
             if size > _ENDS:
                 # As with the files: thousands of logs do not fit into one header.
-                self._channel.send({"watch": self.number, "kind": "ends", "ends": ends})
+                self._channel.send_data({"watch": self.number, "kind": "ends", "ends": ends}, b"")
                 ends, size = {}, 0
             ends[name] = end
-        self._channel.send(self._with_files({"watch": self.number, "kind": "end", "ends": ends}, files))
+        # Behind the data that it ends, on however slow a line.
+        self._channel.send_data(self._with_files({"watch": self.number, "kind": "end", "ends": ends}, files), b"")
 
     def _broken(self, error):
         """One look failed, which must not end the channel: everything is looked at again."""
