@@ -80,10 +80,14 @@ const series: Record<string, (i: number) => number> = {
   'deep/er name': (i) => (i === 0 ? 0 : -3 * i),
 };
 
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  instead: () => string = () => '',
+): Promise<void> {
   const deadline = Date.now() + mostMs;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`it never came that ${what}`);
+    if (Date.now() > deadline) throw new Error(`it never came that ${what} ${instead()}`.trim());
     await sleep(50);
   }
 }
@@ -141,6 +145,12 @@ export interface FleetMember {
   who: string;
 }
 
+/** How a run that is not left alone ends. */
+export interface End {
+  status: 'Failed' | 'Canceled';
+  code?: string;
+}
+
 export interface FleetOptions {
   count?: number;
   pause?: number;
@@ -157,11 +167,17 @@ export class Fleet {
   private readonly home: TestHome;
   private readonly hosts: readonly SshHost[];
   private readonly release: string;
+  private readonly quiet: boolean;
 
-  private constructor(home: TestHome, hosts: readonly SshHost[], { count = 240 }: FleetOptions) {
+  private constructor(
+    home: TestHome,
+    hosts: readonly SshHost[],
+    { count = 240, quiet = false }: FleetOptions,
+  ) {
     this.home = home;
     this.hosts = hosts;
     this.count = count;
+    this.quiet = quiet;
     this.release = `/tmp/release-${process.pid}-${++fleets}`;
   }
 
@@ -182,12 +198,12 @@ export class Fleet {
     return fleet;
   }
 
-  private async submit(each: number, { pause = 0.02, quiet = false }: FleetOptions): Promise<void> {
+  private async submit(each: number, { pause = 0.02 }: FleetOptions): Promise<void> {
     const folder = this.home.folder(`fleet-${fleets}`, { 'train.py': script });
     for (let n = 0; n < each; n++) {
       for (const host of this.hosts) {
         const who = `${host.name}-${fleets}-${n}`;
-        const args = [who, this.count, pause, this.release, quiet ? 'yes' : 'no'].map(String);
+        const args = [who, this.count, pause, this.release, this.quiet ? 'yes' : 'no'].map(String);
         const configuration = { script: 'train.py', arguments: args, target: host.name };
         const run = await this.home.submit(folder, { configuration, experiment: 'faults' });
         this.members.push({ run, host, who });
@@ -217,19 +233,20 @@ export class Fleet {
 
   /** The attempt's folder, as this machine sees it. */
   static attemptDir({ run, host }: Pick<FleetMember, 'run' | 'host'>): string {
-    return path.join(host.homeDir, '.runyard/host/runs', run.id, 'attempts/1');
+    return path.join(hostRoot(host), 'runs', run.id, 'attempts/1');
   }
 
   /**
    * Waits for the end of all, then counts what is there: status, every point, every line, every output, and what is
-   * left on the hosts. `failed` runs are known to have lost their supervisor: what they had logged is there.
+   * left on the hosts. Runs in `broken` end before their time, in this way: what they had logged is there.
    */
-  async verify(tally: Tally, failed: ReadonlySet<string> = new Set()): Promise<void> {
+  async verify(tally: Tally, broken: ReadonlyMap<string, End> = new Map()): Promise<void> {
     const details = await this.ended();
     for (const member of this.members) {
       const detail = details.get(member.run.id)!;
       tally.runs++;
-      if (failed.has(member.run.id)) await this.countFailed(member, detail, tally);
+      const end = broken.get(member.run.id);
+      if (end) await this.countBroken(member, detail, end, tally);
       else await this.countCompleted(member, detail, tally);
       countEvents(detail, tally);
     }
@@ -241,7 +258,7 @@ export class Fleet {
   }
 
   private async countCompleted(member: FleetMember, detail: RunDetail, tally: Tally): Promise<void> {
-    const { run, who } = member;
+    const { run } = member;
     if (detail.status !== 'Completed') {
       tally.wrong.push(`${run.id} is ${detail.status}: ${JSON.stringify(detail.error)}`);
     }
@@ -257,17 +274,22 @@ export class Fleet {
         have.steps.map((step, i) => `${step} ${have.values[i]}`),
       );
     }
-    const lines = (await this.home.log(run.id)).toString();
-    const text = steps.map((i) => `line ${i} of ${who} ${'.'.repeat(i % 40)}\n`).join('');
-    addText(tally, `${run.id} log`, text, lines);
-    const side = await this.read(run.id, 'logs/side.log');
+    await this.countText(member, tally);
+    await this.countOutputs(member, tally);
+  }
+
+  private async countText({ run, who }: FleetMember, tally: Tally): Promise<void> {
+    // What a journal has to say of a full disk is no line of the script's.
+    const log = (await this.home.log(run.id)).toString().replace(/^runyard: the journal .*\n/gm, '');
+    const side = (await this.read(run.id, 'logs/side.log')).toString();
+    const steps = this.quiet ? [] : Array.from({ length: this.count }, (_, i) => i);
     addText(
       tally,
-      `${run.id} logs/side.log`,
-      steps.map((i) => `side ${i} of ${who}\n`).join(''),
-      side.toString(),
+      `${run.id} log`,
+      steps.map((i) => `line ${i} of ${who} ${'.'.repeat(i % 40)}\n`).join(''),
+      this.quiet ? log : (await this.home.log(run.id)).toString(),
     );
-    await this.countOutputs(member, tally);
+    addText(tally, `${run.id} logs/side.log`, steps.map((i) => `side ${i} of ${who}\n`).join(''), side);
   }
 
   private async countOutputs({ run, who }: FleetMember, tally: Tally): Promise<void> {
@@ -293,9 +315,14 @@ export class Fleet {
   }
 
   /** What its journal on the host holds is here, once; nothing else can be known of it. */
-  private async countFailed(member: FleetMember, detail: RunDetail, tally: Tally): Promise<void> {
+  private async countBroken(
+    member: FleetMember,
+    detail: RunDetail,
+    { status, code }: End,
+    tally: Tally,
+  ): Promise<void> {
     const { run } = member;
-    if (detail.status !== 'Failed' || detail.error?.code !== 'supervisor_lost')
+    if (detail.status !== status || (code !== undefined && detail.error?.code !== code))
       tally.wrong.push(`${run.id} is ${detail.status}: ${JSON.stringify(detail.error)}`);
     const journal = path.join(Fleet.attemptDir(member), 'journal');
     const lines = readdirSync(journal).flatMap((file) =>
@@ -377,6 +404,11 @@ export async function connections(host: SshHost): Promise<number> {
   return listed.split('\n').filter(Boolean).length;
 }
 
+/** The agent's folder on a host, as this machine sees it. */
+export function hostRoot(host: SshHost): string {
+  return host.path(path.join(host.homePath, '.runyard/host'));
+}
+
 /** sshd has one process for root and two for others, with each connection. */
 const perConnection = (host: SshHost) => (host.user === 'root' ? 1 : 2);
 
@@ -397,7 +429,7 @@ export async function countLeft(
     await settle(`no process of the runs is left on ${host.name}`, () =>
       runs.reduce((sum, run) => sum + host.processes(run).length, 0),
     );
-    const queue = path.join(host.homeDir, '.runyard/host/queue');
+    const queue = path.join(hostRoot(host), 'queue');
     await settle(`the queue of ${host.name} is empty`, () =>
       ['tickets', 'slots'].reduce((sum, name) => {
         const dir = path.join(queue, name);
