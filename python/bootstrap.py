@@ -67,6 +67,16 @@ def prepare(asked):
         refuse("root", "The folder %s cannot be used: %s (%s)." % (root, error.strerror, error.filename))
 
 
+def is_whole(folder):
+    """Whether the agent is there with all files that its VERSION names behind its hash."""
+    try:
+        with open(os.path.join(folder, "VERSION")) as file:
+            names = file.read().split("\n")[1:]
+    except EnvironmentError:
+        return False
+    return all(os.path.isfile(os.path.join(folder, name)) for name in names if name)
+
+
 def receive(size):
     """Exactly so many bytes of stdin; what is behind them is the channel's."""
     parts = []
@@ -104,7 +114,7 @@ def main(asked, wanted, size):
     root, free = prepare(asked)
     say(stage="root", path=root, free=free)
     folder = os.path.join(root, "agent", wanted)
-    needed = not os.path.isfile(os.path.join(folder, "VERSION"))
+    needed = not is_whole(folder)
     say(stage="agent", need=needed, path=folder)
     if needed:
         deploy(root, wanted, size)

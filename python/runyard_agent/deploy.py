@@ -23,7 +23,7 @@ def version():
     deployed = os.path.join(place, "VERSION")
     if os.path.isfile(deployed):
         with open(deployed) as file:
-            return file.read().strip()
+            return file.readline().strip()
     from .digest import small_sha256
     if os.path.isfile(place):
         with open(place, "rb") as file:
@@ -39,12 +39,22 @@ def is_deployed():
     return os.path.isfile(os.path.join(source(), "VERSION"))
 
 
+def is_whole(folder):
+    """Whether an agent is there with all of its files: where old files are purged, one after the other goes."""
+    try:
+        with open(os.path.join(folder, "VERSION")) as file:
+            names = file.read().split("\n")[1:]
+    except OSError:
+        return False
+    return all(os.path.isfile(os.path.join(folder, name)) for name in names if name)
+
+
 def deploy(root):
     """Puts the agent into `<root>/agent/<hash>/` unless it is there; gives the path of its main file."""
     hash = version()
     folder = os.path.join(root, "agent", hash)
     main = os.path.join(folder, "__main__.py")
-    if os.path.isfile(os.path.join(folder, "VERSION")):
+    if is_whole(folder):
         os.utime(folder)
         return main
     temporary = "%s.new-%d" % (folder, os.getpid())
@@ -53,20 +63,25 @@ def deploy(root):
     try:
         os.makedirs(temporary, mode=0o700)
         place = source()
+        names = []
         for name, data in (_files_of_zip(place) if os.path.isfile(place) else _files_of_folder(place)):
+            names.append(name)
             path = os.path.join(temporary, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "wb") as file:
                 file.write(data)
         with open(os.path.join(temporary, "VERSION"), "w") as file:
-            file.write(hash + "\n")
+            file.write("".join(name + "\n" for name in [hash] + names))
         _compile(temporary, folder)
         try:
             os.rename(temporary, folder)
         except OSError:
-            if not os.path.isfile(os.path.join(folder, "VERSION")):
-                raise
+            if not is_whole(folder):
+                # A purge of old files has left a part of it.
+                os.rename(folder, temporary + "-old")
+                os.rename(temporary, folder)
     finally:
+        shutil.rmtree(temporary + "-old", ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
     _prune(root, hash)
     return main
@@ -115,8 +130,15 @@ def _prune(root, hash):
         if state_of(attempt) not in TERMINAL:
             used.add(os.path.dirname(_main_of(attempt)))
     for path in old:
-        if path not in used:
+        if path in used:
+            continue
+        if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
 
 
 def _main_of(attempt):

@@ -67,6 +67,29 @@ class Deployment(AgentTest):
         _, status = self.run_to_end(client, "import runyard; print(runyard.__file__)")
         self.assertEqual(status["state"], "Completed")
 
+    def test_over_what_a_purge_has_left(self):
+        archive = self.archive()
+        self.connect_to(archive).close()
+        (version,) = os.listdir(self.root + "/agent")
+        folder = self.root + "/agent/" + version
+        for left in ("VERSION", "__main__.py", "runyard_agent/serve.py"):
+            os.unlink(os.path.join(folder, left))
+            self.connect_to(archive).close()
+            self.assertTrue(os.path.isfile(os.path.join(folder, left)), left)
+        self.assertEqual(os.listdir(self.root + "/agent"), [version])
+
+    def test_half_deployed_agents_go(self):
+        archive = self.archive()
+        folder = self.root + "/agent"
+        os.makedirs(folder + "/0123456789abcdef.new-99999/runyard_agent")
+        for name in ("0123456789abcdef.pyz-99999", ".probe-99999"):
+            open(os.path.join(folder, name), "w").close()
+        long_ago = 1500000000
+        for name in os.listdir(folder):
+            os.utime(os.path.join(folder, name), (long_ago, long_ago))
+        self.connect_to(archive).close()
+        self.assertEqual(len(os.listdir(folder)), 1, os.listdir(folder))
+
     def connect_to(self, agent):
         from . import client as module
         before, module.SOURCE = module.SOURCE, agent
