@@ -14,7 +14,10 @@ const hostName = z
   .string()
   .min(1)
   .max(255)
-  .regex(/^[^-\s/\\'"`$;&|<>(){}*?!#~,@\p{Cc}][^\s/\\'"`$;&|<>(){}*?!#~,@\p{Cc}]*$/u, 'is no host name');
+  .regex(/^[^-\s/\\'"`$;&|<>(){}*?!#~,@\p{Cc}][^\s/\\'"`$;&|<>(){}*?!#~,@\p{Cc}]*$/u, 'is no host name')
+  .refine((name) => !/^[^:]*:[^:]*$/.test(name), {
+    message: 'is no host name: the port is a number, and stands apart',
+  });
 const userName = z
   .string()
   .min(1)

@@ -321,6 +321,7 @@ test(
     const bad: [object, RegExp][] = [
       [{ name: 'x', host: '-oProxyCommand=touch /tmp/pwned' }, /host/],
       [{ name: 'x', host: 'a b' }, /host/],
+      [{ name: 'x', host: 'gpu:abc' }, /host/],
       [{ name: 'x', host: 'gpu', user: '-l' }, /user/],
       [{ name: '../x', host: 'gpu' }, /name/],
       [{ name: 'local', host: 'gpu' }, /this machine/],

@@ -36,6 +36,12 @@ function questionOf(text: string): z.infer<typeof questionSchema> | undefined {
   }
 }
 
+/** Those that are open: a server that ends takes them along. */
+const open = new Set<Askpass>();
+process.on('exit', () => {
+  for (const askpass of open) askpass.close();
+});
+
 /** Answers the questions of one `ssh` process: a 0700 folder with a socket and the program that ssh calls. */
 export class Askpass {
   private readonly dir: string;
@@ -64,6 +70,7 @@ export class Askpass {
     });
     this.server.listen(this.socket);
     this.server.unref();
+    open.add(this);
   }
 
   /** Variables for the `ssh` process. */
@@ -80,6 +87,7 @@ export class Askpass {
   }
 
   close(): void {
+    open.delete(this);
     this.server.close();
     rmSync(this.dir, { recursive: true, force: true });
   }

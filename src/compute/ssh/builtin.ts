@@ -61,6 +61,7 @@ export async function connectBuiltin(options: SshOptions, context: ConnectContex
       transport: 'builtin',
       address: addressOf(options),
       exec: (command) => exec(client, command, close),
+      signedIn: () => {},
       close,
     };
   } catch (error) {

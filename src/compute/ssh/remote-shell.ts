@@ -20,5 +20,7 @@ export interface RemoteShell {
   /** For people: `mia@gpu.example.org`. */
   address: string;
   exec(command: string): Promise<RemoteCommand>;
+  /** What was started is there: nothing is asked any more. */
+  signedIn(): void;
   close(): void;
 }

@@ -17,10 +17,15 @@ export function connectSystem(
   agentSocket: string | undefined,
 ): RemoteShell {
   const running = new Set<() => void>();
+  const askpasses = new Set<Askpass>();
   return {
     transport: 'system',
     address: addressOf(options),
-    exec: (command) => Promise.resolve(start(address, options, asker, agentSocket, command, running)),
+    exec: (command) =>
+      Promise.resolve(start(address, options, asker, agentSocket, command, running, askpasses)),
+    signedIn: () => {
+      for (const askpass of askpasses) askpass.close();
+    },
     close: () => {
       for (const end of running) end();
     },
@@ -34,10 +39,12 @@ function start(
   agentSocket: string | undefined,
   command: string,
   running: Set<() => void>,
+  askpasses: Set<Askpass>,
 ): RemoteCommand {
   const askpass: Askpass = new Askpass((prompt, hint, pid) =>
     answer(prompt, hint, options, asker, pid === child.pid),
   );
+  askpasses.add(askpass);
   const child = spawn(
     'ssh',
     [

@@ -81,6 +81,7 @@ async function startOn(shell: RemoteShell, connect: SshConnect): Promise<SshDupl
       signal,
       isAsking: () => asker.isAsking,
     });
+    shell.signedIn();
     return { ...duplex, transport: shell.transport, address: shell.address };
   } catch (error) {
     shell.close();
