@@ -93,7 +93,11 @@ function read(question: string, echo: boolean, signal: AbortSignal): Promise<str
   const lines = echo ? createInterface({ input: stdin, terminal: false }) : undefined;
   return new Promise((resolve) => {
     let typed = '';
+    let settled = false;
     const done = (value: string | undefined) => {
+      // To close `lines` says that they are closed, at once.
+      if (settled) return;
+      settled = true;
       stdin.off('data', onKeys);
       signal.removeEventListener('abort', aborted);
       if (!echo) {

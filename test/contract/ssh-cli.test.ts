@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Compute, ConnectionTest } from '../../src/api/compute.ts';
@@ -130,6 +131,20 @@ test(
     assert.equal((await json<unknown[]>('run', 'list')).length, before + 1);
   },
 );
+
+test('an unknown host key at a terminal: only yes accepts it, and it is recorded', { skip }, async () => {
+  const unknown = hosts.sshConfig({ known: false });
+  await json('compute', 'add', 'unknown', 'gpu', '--ssh-config', unknown.file);
+  const no = await atTerminal(['compute', 'test', 'unknown'], ['no']);
+  assert.equal(no.code, 1, no.shown);
+  assert.match(no.shown, /was not accepted/);
+  assert.equal((await readFile(unknown.knownHosts, 'utf8')).trim(), '');
+  const yes = await atTerminal(['compute', 'test', 'unknown'], ['yes']);
+  assert.equal(yes.code, 0, yes.shown);
+  assert.ok(yes.shown.includes(await plain.fingerprint()));
+  assert.match(await readFile(unknown.knownHosts, 'utf8'), new RegExp(plain.address.replaceAll('.', '\\.')));
+  await json('compute', 'remove', 'unknown');
+});
 
 test('wrong use says what is wrong, and writes nothing', { skip }, async () => {
   const wrong: [string[], number, RegExp][] = [
