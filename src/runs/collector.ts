@@ -56,7 +56,6 @@ export class Collector {
   private heartbeat = -1;
   /** On a clock that nobody sets, and that stands still while the machine sleeps. */
   private heardAt = performance.now();
-  private reason = '';
   /** The supervisor's latest word. */
   private last: AttemptStatus | undefined;
   private ends: Ends = {};
@@ -162,7 +161,8 @@ export class Collector {
     const { run, attempt } = this.options;
     if (!isLog(file)) {
       const args = { run, attempt, file, generation, offset, bytes: payload };
-      return this.write('runs.ingest', args, [payload.buffer as ArrayBuffer]);
+      await this.write('runs.ingest', args, [payload.buffer as ArrayBuffer]);
+      return this.sayWhyItWaits();
     }
     const position = await this.logs.write(safeName(file), generation, offset, payload);
     await this.saveLogPosition(file, position);
@@ -212,10 +212,16 @@ export class Collector {
         });
       }
     }
-    if (status.reason !== this.reason && status.state === 'Queued') {
-      this.reason = status.reason;
-      await this.write('runs.reason', { id: run, reason: status.reason });
-    }
+    await this.sayWhyItWaits();
+  }
+
+  /** What a queued run waits for. The journal's "Submitted" may come after it, and is not to stand in its place. */
+  private async sayWhyItWaits(): Promise<void> {
+    if (this.last?.state !== 'Queued') return;
+    const { reason } = this.last;
+    const { run, workspace } = this.options;
+    const { status, statusReason } = getRun(workspace.reader, run);
+    if (status === 'Queued' && statusReason !== reason) await this.write('runs.reason', { id: run, reason });
   }
 
   /** A run whose supervisor is silent though its host can be reached is NotResponding until it is heard again. */
