@@ -64,7 +64,7 @@ export function addComputeCommands(program: Command, register: Register): void {
     settings(
       compute
         .command('edit')
-        .argument('<name>')
+        .argument('<name>', 'a compute target, as "runyard compute list" names it')
         .description('Change settings of a target; what is not named stays')
         .option('--host <host>', 'another host: an alias or a name')
         .option('--no-setup', 'no set-up lines'),
@@ -85,27 +85,33 @@ export function addComputeCommands(program: Command, register: Register): void {
     },
   );
 
-  register(compute.command('show').argument('<name>').description('One target'), async (context, [name]) => {
-    const found = await context.client.call('getCompute', { params: { compute: name! } });
-    print(context.json, found, () => describe(found));
-  });
+  register(
+    compute
+      .command('show')
+      .argument('<name>', 'a compute target, as "runyard compute list" names it')
+      .description('One target: its state, size, queue and settings'),
+    async (context, [name]) => {
+      const found = await context.client.call('getCompute', { params: { compute: name! } });
+      print(context.json, found, () => describe(found));
+    },
+  );
 
   register(
     compute
       .command('connect')
-      .argument('<name>')
-      .description('Connect now; asks what the host wants to know'),
+      .argument('<name>', 'a compute target, as "runyard compute list" names it')
+      .description('Connect now (sign in); asks what the host wants to know, at the terminal'),
     async (context, [name]) => {
       await connectFirst(context, name!);
       const found = await context.client.call('getCompute', { params: { compute: name! } });
-      print(context.json, found, () => `${found.name} is ${found.state}`);
+      print(context.json, found, () => `${found.name} is ${stateWord(found.name, found.state)}`);
     },
   );
 
   register(
     compute
       .command('test')
-      .argument('<name>')
+      .argument('<name>', 'a compute target, as "runyard compute list" names it')
       .description('Look at everything a run needs there, step by step; exit code 1 when a step failed'),
     async (context, [name]) => {
       const result = await answeringPrompts(context, name!, () =>
@@ -127,6 +133,13 @@ export function addComputeCommands(program: Command, register: Register): void {
       const { candidates } = await context.client.call('listComputeCandidates', {
         query: options.sshConfig ? { configFile: options.sshConfig } : {},
       });
+      if (candidates.length === 0 && !context.json) {
+        const file = options.sshConfig ?? '~/.ssh/config';
+        process.stderr.write(
+          `${file} names no host. An address does as well: runyard compute add NAME user@host:port\n`,
+        );
+        return;
+      }
       print(context.json, candidates, () =>
         table(
           ['HOST', 'ADDRESS', 'TARGETS'],
@@ -143,7 +156,7 @@ export function addComputeCommands(program: Command, register: Register): void {
   register(
     compute
       .command('clean')
-      .argument('<name>')
+      .argument('<name>', 'a compute target, as "runyard compute list" names it')
       .description('Remove old run folders and cached files there now; what exists only there stays'),
     async (context, [name]) => {
       if (name !== localCompute) await connectFirst(context, name!);
@@ -160,8 +173,8 @@ export function addComputeCommands(program: Command, register: Register): void {
   register(
     compute
       .command('remove')
-      .argument('<name>')
-      .description('Forget a target; nothing is removed from the host')
+      .argument('<name>', 'a compute target, as "runyard compute list" names it')
+      .description('Forget a target that has no active runs; nothing is removed from the host')
       .option('--force', 'also when outputs of runs exist only there'),
     async (context, [name], options: { force?: boolean }) => {
       await context.client.call('removeCompute', {
@@ -177,15 +190,21 @@ function settings(command: Command): Command {
   return command
     .option('--user <name>', 'who signs in; by default what the ssh configuration says')
     .option('--port <n>', 'the port; by default what the ssh configuration says')
-    .option('--transport <kind>', 'auto, builtin, or system (the ssh of this machine)')
+    .option('--transport <kind>', 'auto (the default), builtin, or system (the ssh of this machine)')
     .option('--ssh-config <file>', 'another ssh configuration than ~/.ssh/config')
     .option('--root <folder>', "Runyard's folder on the host; by default ~/.runyard/host")
     .option('--setup <lines...>', 'shell lines before anything else there: "module load cuda"')
     .option('--python <interpreter>', 'the Python of runs; by default python3 after the set-up lines')
-    .option('--slots <n>', 'runs at a time; "auto": one for each GPU, else half of the CPUs')
-    .option('--detach <how>', 'process, or systemd where the host ends what a session leaves')
-    .option('--keep-days <n>', 'days after which the folder of a collected run goes')
-    .option('--keep-bytes <n>', 'bytes above which the oldest go earlier');
+    .option(
+      '--slots <n>',
+      'runs at a time; "auto" (the default): one for each GPU, else half of the CPUs, at least two',
+    )
+    .option('--detach <how>', 'process (the default), or systemd where the host ends what a session leaves')
+    .option(
+      '--keep-days <n>',
+      'days after which the folder of a collected run goes from the host; by default 14',
+    )
+    .option('--keep-bytes <n>', 'bytes above which the oldest go earlier; by default 50000000000 (50 GB)');
 }
 
 /** `[user@]host[:port]`; an IPv6 address with a port stands in brackets. */
@@ -232,13 +251,19 @@ function number(text: string, option: string): number {
   return value;
 }
 
+/** The words of the Compute view; `idle` is what programs read. */
+function stateWord(name: string, state: Compute['state']): string {
+  if (name === localCompute) return 'ready';
+  return state === 'idle' ? 'not connected' : state === 'attention' ? 'waits for you' : state;
+}
+
 function row({ name, address, state, load, problem }: Compute): string[] {
   const percent = (value: number | null) => (value === null ? '-' : `${Math.round(value * 100)} %`);
   const busy = load?.gpus.filter(({ utilisation }) => (utilisation ?? 0) > 0.05).length ?? 0;
   return [
     name,
     address ?? '-',
-    state,
+    stateWord(name, state),
     load ? `${load.running}/${load.slots}` : '-',
     load ? String(load.queued) : '-',
     percent(load?.cpu ?? null),
@@ -259,7 +284,10 @@ function describe(compute: Compute): string[] {
   const pairs: [string, string][] = [
     ['compute', compute.name],
     ['address', compute.address ?? 'this machine'],
-    ['state', `${compute.state}${compute.transport ? ` (${compute.transport})` : ''}`],
+    [
+      'state',
+      `${stateWord(compute.name, compute.state)}${compute.transport ? ` (${compute.transport})` : ''}`,
+    ],
   ];
   if (compute.problem) pairs.push(['problem', [compute.problem, compute.action].filter(Boolean).join(' ')]);
   if (facts) {
@@ -275,7 +303,8 @@ function describe(compute: Compute): string[] {
   }
   if (settings) {
     for (const line of settings.setup) pairs.push(['set-up', line]);
-    pairs.push(['python', settings.interpreter ?? 'python3 of the PATH']);
+    if (settings.configFile) pairs.push(['ssh config', settings.configFile]);
+    pairs.push(['python', settings.interpreter ?? 'python3 of the PATH there']);
     pairs.push(['detach', settings.detach]);
     pairs.push(['keeps', `${settings.keep.days} days, ${formatBytes(settings.keep.bytes)}`]);
   }

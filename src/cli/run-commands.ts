@@ -14,7 +14,7 @@ import { formatDuration, formatTime, print, runLine, table } from './output.ts';
 import { lookBefore } from './look-before.ts';
 import { connectFirst } from './prompting.ts';
 import { describe, showMetrics } from './run-views.ts';
-import { fetchFiles } from './fetch.ts';
+import { fetchFiles, sayWhatStayed } from './fetch.ts';
 import { failed, type Register } from './register.ts';
 
 interface SubmitOptions {
@@ -68,8 +68,11 @@ export function addRunCommands(program: Command, register: Register): void {
         '--experiment <name>',
         'the experiment; by default what the configuration says, else the folder',
       )
-      .option('--compute <name>', 'the compute target')
-      .option('--python <interpreter>', 'the interpreter; by default python3 of your PATH')
+      .option('--compute <name>', 'the compute target; by default what the configuration says, else local')
+      .option(
+        '--python <interpreter>',
+        'the interpreter; by default python3 of your PATH, on a host what its compute target says',
+      )
       .option('--name <name>', "the run's display name")
       .option('--tag <key=value...>', 'a tag')
       .option('--wait', 'wait for the end; exit code 1 when the run failed')
@@ -95,10 +98,12 @@ export function addRunCommands(program: Command, register: Register): void {
       });
       print(context.json, runs, () =>
         table(
-          ['RUN', 'EXPERIMENT', 'STATUS', 'CREATED', 'DURATION', 'SCRIPT'],
+          ['RUN', 'NAME', 'EXPERIMENT', 'COMPUTE', 'STATUS', 'CREATED', 'DURATION', 'SCRIPT'],
           runs.map((one) => [
             one.id,
+            one.displayName,
             one.experiment,
+            one.compute,
             one.status,
             formatTime(one.createdAt),
             formatDuration(one.durationMs),
@@ -109,15 +114,18 @@ export function addRunCommands(program: Command, register: Register): void {
     },
   );
 
-  register(run.command('show').argument('<run>').description('One run'), async (context, [id]) => {
-    const detail = await context.client.call('getRun', { params: await context.params({ run: id! }) });
-    print(context.json, detail, () => describe(detail));
-  });
+  register(
+    run.command('show').argument('<run>', 'the id of a run, in full').description('One run'),
+    async (context, [id]) => {
+      const detail = await context.client.call('getRun', { params: await context.params({ run: id! }) });
+      print(context.json, detail, () => describe(detail));
+    },
+  );
 
   register(
     run
       .command('logs')
-      .argument('<run>')
+      .argument('<run>', 'the id of a run, in full')
       .description("A run's log")
       .option('--follow', 'until the run has ended')
       .option('--file <path>', `another file than ${standardLog}`, standardLog),
@@ -149,7 +157,7 @@ export function addRunCommands(program: Command, register: Register): void {
   register(
     run
       .command('metrics')
-      .argument('<run>')
+      .argument('<run>', 'the id of a run, in full')
       .description('Metrics of a run; with --name the points of one')
       .option('--name <metric>', 'the metric; one line a point: step, tab, value')
       .option('--from <step>', 'from this step on', asNumber)
@@ -159,7 +167,10 @@ export function addRunCommands(program: Command, register: Register): void {
   );
 
   register(
-    run.command('files').argument('<run>').description('Logs, outputs and artifacts'),
+    run
+      .command('files')
+      .argument('<run>', 'the id of a run, in full')
+      .description('Logs, outputs and artifacts'),
     async (context, [id]) => {
       const { artifacts } = await context.client.call('listArtifacts', {
         params: await context.params({ run: id! }),
@@ -176,14 +187,18 @@ export function addRunCommands(program: Command, register: Register): void {
   register(
     run
       .command('fetch')
-      .argument('<run>')
+      .argument('<run>', 'the id of a run, in full')
       .argument('[paths...]', 'files; by default all that are on the host only')
       .description('Bring large outputs from the host into the workspace; goes on where it stopped'),
     async (context, [id, ...paths]) => fetchFiles(context, id!, paths),
   );
 
   register(
-    run.command('cancel').argument('<run>').description('Cancel a run').option('--wait', 'wait for its end'),
+    run
+      .command('cancel')
+      .argument('<run>', 'the id of a run, in full')
+      .description('Cancel a run')
+      .option('--wait', 'wait for its end'),
     async (context, [id], options: { wait?: boolean }) => {
       const params = await context.params({ run: id! });
       let now: Run;
@@ -203,7 +218,7 @@ export function addRunCommands(program: Command, register: Register): void {
   register(
     run
       .command('rerun')
-      .argument('<run>')
+      .argument('<run>', 'the id of a run, in full')
       .argument('[arguments...]', 'other arguments for the script, after everything else: -- --lr 0.1')
       .description('The same snapshot again, with the same configuration or with some of it changed')
       .option(
@@ -211,12 +226,12 @@ export function addRunCommands(program: Command, register: Register): void {
         'other arguments, where none begins with "-"; else write them after "--"',
       )
       .option('--no-args', 'no arguments')
-      .option('--compute <name>', 'another compute target')
+      .option('--compute <name>', 'another compute target; local is this machine')
       .option('--experiment <name>', 'another experiment')
       .option('--python <interpreter>', 'another interpreter')
       .option('--name <name>', "the new run's display name")
-      .option('--wait', 'wait for the end')
-      .option('--follow', 'show the log until the end'),
+      .option('--wait', 'wait for the end; exit code 1 when the run failed')
+      .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
     async (context, [id, ...given], options: RerunOptions) => {
       const args = [...(Array.isArray(options.args) ? options.args : []), ...given];
       const configuration = {
@@ -231,14 +246,17 @@ export function addRunCommands(program: Command, register: Register): void {
         environment: submitterEnvironment(),
         requestId: randomUUID(),
       };
-      if (options.compute && options.compute !== localCompute) await connectFirst(context, options.compute);
+      const compute =
+        options.compute ??
+        (await context.client.call('getRun', { params: await context.params({ run: id! }) })).compute;
+      if (compute !== localCompute) await connectFirst(context, compute);
       const next = await context.client.call('rerun', { params: await context.params({ run: id! }), body });
       await afterSubmit(context, next, options);
     },
   );
 
   register(
-    run.command('delete').argument('<runs...>').description('Delete runs for good'),
+    run.command('delete').argument('<runs...>', 'ids of runs, in full').description('Delete runs for good'),
     async (context, ids) => {
       for (const id of ids)
         await context.client.call('deleteRun', { params: await context.params({ run: id }) });
@@ -249,7 +267,7 @@ export function addRunCommands(program: Command, register: Register): void {
   register(
     run
       .command('download')
-      .argument('<run>')
+      .argument('<run>', 'the id of a run, in full')
       .description('Code, logs and outputs as one zip')
       .option('--output <file>', 'by default <run>.zip here'),
     async (context, [id], options: { output?: string }) => {
@@ -342,6 +360,7 @@ async function afterSubmit(
     : await waitForEnd(context, run.id, () => {});
   if (context.json) print(true, ended, () => '');
   else process.stderr.write(`${runLine(ended)}\n`);
+  await sayWhatStayed(context, ended);
   if (ended.status !== 'Completed') {
     // Mostly the reason, which has been said with the status.
     if (ended.error && ended.error.message !== ended.statusReason && !context.json)

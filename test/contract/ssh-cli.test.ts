@@ -146,6 +146,23 @@ test('an unknown host key at a terminal: only yes accepts it, and it is recorded
   await json('compute', 'remove', 'unknown');
 });
 
+test('what stayed on its host is said at the end of a run, and what a fetch brought', { skip }, async () => {
+  await json('compute', 'add', 'gpu', '--ssh-config', config.file);
+  const folder = path.join(repository, 'examples/hello');
+  const ran = await runCli(home.dir, [
+    ...['run', 'submit', folder, '--compute', 'gpu', '--name', 'large', '--wait'],
+    ...['--command', 'mkdir -p outputs && truncate -s 300000000 outputs/model.bin'],
+  ]);
+  assert.equal(ran.code, 0, ran.stderr);
+  const run = /1 file \(300 MB\) stayed on gpu; .*: runyard run fetch (\S+)$/m.exec(ran.stderr)?.[1];
+  assert.ok(run, ran.stderr);
+  const list = await runCli(home.dir, ['run', 'list', '--limit', '1']);
+  assert.match(list.stdout, new RegExp(`^${run} +large +hello +gpu +Completed `, 'm'));
+  assert.equal((await runCli(home.dir, ['run', 'fetch', run])).stdout, 'fetched 1 file (300 MB)\n');
+  assert.match((await runCli(home.dir, ['run', 'fetch', run])).stdout, /^nothing to fetch/);
+  await json('compute', 'remove', 'gpu');
+});
+
 test('wrong use says what is wrong, and writes nothing', { skip }, async () => {
   const wrong: [string[], number, RegExp][] = [
     [['compute', 'add', 'x', '-oProxyCommand=true'], 2, /unknown option/],
