@@ -310,7 +310,7 @@ function explain(
       return new NeedsSystemSsh('the host takes GSSAPI');
     if (asker.unanswered) {
       return new HostProblem('attention', `${address} waits for you: ${asker.unanswered.title}.`, {
-        action: 'Connect to it and answer.',
+        action: 'Sign in: Connect / Sign In in the Compute view, or runyard compute connect NAME.',
         secretKey: asker.unanswered.secretKey,
         cause: error,
       });

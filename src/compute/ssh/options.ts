@@ -81,7 +81,7 @@ function askSsh(address: HostAddress): Promise<string | undefined> {
   if (configFile && !existsSync(expandHome(configFile))) {
     throw new HostProblem('attention', `The ssh configuration ${configFile} is not there.`, {
       code: 'not_found',
-      action: 'Edit the compute target.',
+      action: 'Name another one: Edit Compute..., or runyard compute edit NAME --ssh-config FILE.',
     });
   }
   return new Promise((resolve, reject) => {

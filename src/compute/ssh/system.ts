@@ -194,7 +194,7 @@ function explain(said: string, options: SshOptions, asker: Asker): HostProblem {
   if (/Permission denied|Too many authentication failures/i.test(said)) {
     return asker.unanswered
       ? new HostProblem('attention', `${address} waits for you: ${asker.unanswered.title}.`, {
-          action: 'Connect to it and answer.',
+          action: 'Sign in: Connect / Sign In in the Compute view, or runyard compute connect NAME.',
           secretKey: asker.unanswered.secretKey,
         })
       : new HostProblem('attention', `${address} refused the sign-in: ${text}`, {
