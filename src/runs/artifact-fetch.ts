@@ -120,6 +120,8 @@ export class ArtifactFetch {
       });
       await writer.write<RunWrites, 'runs.told'>(workspace.file, 'runs.told', { run, attempt, told: false });
       latest = file.size;
+      // Whoever shows the run's files sees that this one has come.
+      hint({ type: 'details', runId: run });
     } finally {
       say(latest, true);
     }
