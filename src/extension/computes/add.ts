@@ -192,7 +192,7 @@ async function askMore(request: AddComputeRequest): Promise<typeof back | boolea
           description: request.name,
           alwaysShow: true,
         },
-        { label: vscode.l10n.t('with'), kind: vscode.QuickPickItemKind.Separator },
+        { label: vscode.l10n.t('optional'), kind: vscode.QuickPickItemKind.Separator },
         {
           label: `$(terminal) ${settingTitle('setup')}`,
           description: setup.length > 0 ? setup.join('; ') : vscode.l10n.t('none'),

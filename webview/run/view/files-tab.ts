@@ -43,9 +43,9 @@ function fileRow({ path, size, modifiedAt, stored }: Artifact, live: boolean): T
       </button>
     </td>
     <td class="number">
-      ${left ? html`<span class="muted">${t('on the host only')}</span> ` : nothing}${formatBytes(size)}
+      ${left ? html`<span class="muted">${t('on the host only')} · </span>` : nothing}${formatBytes(size)}
     </td>
-    <td class="muted">${formatTime(modifiedAt)}</td>
+    <td class="muted when">${formatTime(modifiedAt)}</td>
     <td class="row-actions">
       ${
         left
