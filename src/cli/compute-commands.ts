@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Command } from 'commander';
 import {
   localCompute,
@@ -131,7 +132,7 @@ export function addComputeCommands(program: Command, register: Register): void {
       .option('--ssh-config <file>', 'another one than ~/.ssh/config'),
     async (context, _args, options: { sshConfig?: string }) => {
       const { candidates } = await context.client.call('listComputeCandidates', {
-        query: options.sshConfig ? { configFile: options.sshConfig } : {},
+        query: options.sshConfig ? { configFile: fileHere(options.sshConfig) } : {},
       });
       if (candidates.length === 0 && !context.json) {
         const file = options.sshConfig ?? '~/.ssh/config';
@@ -227,7 +228,7 @@ function settingsOf(options: SettingOptions): UpdateComputeRequest {
     ...(user === undefined ? {} : { user: user || null }),
     ...(port === undefined ? {} : { port: port === '' ? null : number(port, '--port') }),
     ...(transport === undefined ? {} : { transport: transport as 'auto' }),
-    ...(sshConfig === undefined ? {} : { configFile: sshConfig || null }),
+    ...(sshConfig === undefined ? {} : { configFile: sshConfig ? fileHere(sshConfig) : null }),
     ...(root === undefined ? {} : { root }),
     ...(Array.isArray(setup) ? { setup } : {}),
     ...(python === undefined ? {} : { interpreter: python || null }),
@@ -242,6 +243,11 @@ function settingsOf(options: SettingOptions): UpdateComputeRequest {
         }
       : {}),
   };
+}
+
+/** The server is somewhere else: a path counts from where the person is. */
+function fileHere(file: string): string {
+  return file.startsWith('~') ? file : path.resolve(file);
 }
 
 function number(text: string, option: string): number {

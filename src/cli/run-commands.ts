@@ -27,6 +27,7 @@ interface SubmitOptions {
   tag?: string[];
   name?: string;
   python?: string;
+  evenIfAway?: boolean;
   wait?: boolean;
   follow?: boolean;
 }
@@ -38,6 +39,7 @@ interface RerunOptions {
   experiment?: string;
   python?: string;
   name?: string;
+  evenIfAway?: boolean;
   wait?: boolean;
   follow?: boolean;
 }
@@ -75,6 +77,7 @@ export function addRunCommands(program: Command, register: Register): void {
       )
       .option('--name <name>', "the run's display name")
       .option('--tag <key=value...>', 'a tag')
+      .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
       .option('--wait', 'wait for the end; exit code 1 when the run failed')
       .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
     submit,
@@ -230,6 +233,7 @@ export function addRunCommands(program: Command, register: Register): void {
       .option('--experiment <name>', 'another experiment')
       .option('--python <interpreter>', 'another interpreter')
       .option('--name <name>', "the new run's display name")
+      .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
       .option('--wait', 'wait for the end; exit code 1 when the run failed')
       .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
     async (context, [id, ...given], options: RerunOptions) => {
@@ -249,7 +253,7 @@ export function addRunCommands(program: Command, register: Register): void {
       const compute =
         options.compute ??
         (await context.client.call('getRun', { params: await context.params({ run: id! }) })).compute;
-      if (compute !== localCompute) await connectFirst(context, compute);
+      await reach(context, compute, options);
       const next = await context.client.call('rerun', { params: await context.params({ run: id! }), body });
       await afterSubmit(context, next, options);
     },
@@ -312,12 +316,33 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
   const launch = { configurationName, configuration: inline, interpreter, path: environment?.['PATH'] };
   await lookBefore(context, { folder: absolute, ...launch });
   const compute = options.compute ?? (await targetOf(context, absolute, configurationName));
-  if (compute !== localCompute) await connectFirst(context, compute);
+  await reach(context, compute, options);
   await afterSubmit(
     context,
     await context.client.call('submitRun', { params: await context.params(), body }),
     options,
   );
+}
+
+/** What keeps a host away is said before anything is written; `--even-if-away` goes on then. */
+async function reach(context: Context, compute: string, options: { evenIfAway?: boolean }): Promise<void> {
+  if (compute === localCompute) return;
+  try {
+    await connectFirst(context, compute);
+  } catch (error) {
+    if (!(error instanceof RunyardError) || error.code !== 'unavailable') throw error;
+    if (!options.evenIfAway) {
+      const action = [
+        error.action,
+        'To submit all the same, so that the run waits for the host: --even-if-away.',
+      ];
+      throw new RunyardError(error.code, error.message, {
+        action: action.filter(Boolean).join(' '),
+        cause: error,
+      });
+    }
+    process.stderr.write(`${compute} cannot be reached now, the run waits for it: ${error.message}\n`);
+  }
 }
 
 /** The target that a run configuration names. */

@@ -134,7 +134,9 @@ test(
 
 test('an unknown host key at a terminal: only yes accepts it, and it is recorded', { skip }, async () => {
   const unknown = hosts.sshConfig({ known: false });
-  await json('compute', 'add', 'unknown', 'gpu', '--ssh-config', unknown.file);
+  // A relative path counts from here, not from where the server is.
+  const relative = path.relative(process.cwd(), unknown.file);
+  await json('compute', 'add', 'unknown', 'gpu', '--ssh-config', relative);
   const no = await atTerminal(['compute', 'test', 'unknown'], ['no']);
   assert.equal(no.code, 1, no.shown);
   assert.match(no.shown, /was not accepted/);
@@ -162,6 +164,25 @@ test('what stayed on its host is said at the end of a run, and what a fetch brou
   assert.match((await runCli(home.dir, ['run', 'fetch', run])).stdout, /^nothing to fetch/);
   await json('compute', 'remove', 'gpu');
 });
+
+test(
+  'a submit to a host that is away is refused, or waits for it when that is wanted',
+  { skip },
+  async () => {
+    await json('compute', 'add', 'away', '127.0.0.1:1', '--ssh-config', config.file);
+    const folder = path.join(repository, 'examples/hello');
+    const submit = ['run', 'submit', folder, '--compute', 'away', '--command', 'true'];
+    const before = (await json<unknown[]>('run', 'list')).length;
+    const refused = await runCli(home.dir, submit);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /Nothing listens at 127.0.0.1[^]*--even-if-away/);
+    assert.equal((await json<unknown[]>('run', 'list')).length, before);
+    const { id } = await json<{ id: string }>(...submit, '--even-if-away');
+    await home.until(id, 'waiting', ({ statusReason }) => /Nothing listens/.test(statusReason));
+    await json('run', 'cancel', id, '--wait');
+    await json('compute', 'remove', 'away');
+  },
+);
 
 test('wrong use says what is wrong, and writes nothing', { skip }, async () => {
   const wrong: [string[], number, RegExp][] = [
