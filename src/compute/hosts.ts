@@ -291,7 +291,8 @@ export class Hosts {
 }
 
 function addressOfSettings({ host, user, port }: ComputeSettings): string {
-  return `${user ? `${user}@` : ''}${host}${port ? `:${port}` : ''}`;
+  const name = port && host.includes(':') ? `[${host}]` : host;
+  return `${user ? `${user}@` : ''}${name}${port ? `:${port}` : ''}`;
 }
 
 function definedOf(changes: object): object {
