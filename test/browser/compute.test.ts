@@ -238,7 +238,7 @@ test('what is kept is forgotten: the password is asked for again', { skip }, asy
   await quickInput.row(new RegExp(`mia@${locked.address}$`)).waitFor();
   await quickInput.accept();
   await window
-    .notification(/forgotten here/)
+    .notification(/(is|are) forgotten\./)
     .first()
     .waitFor();
   await restartServer();
