@@ -57,6 +57,8 @@ const helloTimeoutMs = 20_000;
 const steadyMs = 10_000;
 /** A host that takes longer shows what it last said. */
 const loadMs = 1500;
+/** How long a broken line is made again that nobody waits for. */
+const comeBackMs = 15 * 60_000;
 
 /**
  * A machine that runs things: one channel to its agent for everything, made when first needed and again when
@@ -273,8 +275,16 @@ export class Host {
       this.connection = undefined;
       this.failure = problemOf(this.name, error);
       this.options.changed();
+      this.comeBack();
     });
     this.options.changed();
+  }
+
+  /** A line that was there is made again for a while, also when nobody waits for it: somebody looks at the host. */
+  private comeBack(): void {
+    if (this.sharesFiles) return;
+    const until = performance.now() + comeBackMs;
+    void this.reconnect(() => performance.now() < until);
   }
 
   private async make(

@@ -21,7 +21,7 @@ import { fetchToBlob, readRemoteFile, readSmallFiles, smallBytes } from './remot
 import type { RunWrites } from './writes.ts';
 
 /** Files up to this size are brought into the workspace when the run ends; larger ones stay on the host. */
-export const mostCollectedBytes = 256 * 1024 * 1024;
+export const mostCollectedBytes = 256_000_000;
 /** A live supervisor counts its heartbeat up at least this often; tests wait less. */
 const silenceMs = Number(process.env['RUNYARD_SERVER_SILENCE_SECONDS'] ?? 60) * 1000;
 const checkMs = silenceMs / 6;
