@@ -14,8 +14,9 @@ import { assertWhole, random, SshScene, tries } from '../support/ssh-scene.ts';
  * The promise: a dropped line costs nothing. While twenty runs are live on two hosts one thing after the other
  * breaks, at random moments; afterwards everything is counted.
  *
- *     RUNYARD_FAULT_TRIES=20     how often each thing breaks
- *     RUNYARD_FAULT_MINUTES=10   how long the network is away in the long case
+ *     RUNYARD_FAULT_TRIES=20           how often each thing breaks
+ *     RUNYARD_FAULT_MINUTES=10         how long the network is away in the long case
+ *     RUNYARD_FAULT_TRANSPORT=system   over the system's ssh
  */
 const skip = skipWithoutSshHosts({ tun: true });
 const longMs = Number(process.env['RUNYARD_FAULT_MINUTES'] ?? 0.05) * 60_000;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { transports } from '../../src/api/compute.ts';
 import { SshHosts, type SshConfig, type SshHost } from '../rig/ssh-hosts.ts';
 import { TestHome } from './home.ts';
 import { addCompute } from './person.ts';
@@ -6,6 +7,9 @@ import { Tallies, until, type Tally } from './ssh-fleet.ts';
 
 /** How often each thing breaks: few in the suite, many by hand. */
 export const tries = Number(process.env['RUNYARD_FAULT_TRIES'] ?? 1);
+
+/** `system`: everything over the system's ssh. */
+const transport = transports.find((one) => one === process.env['RUNYARD_FAULT_TRANSPORT']) ?? 'auto';
 
 /** Milliseconds, so that nothing hits the same moment twice. */
 export const random = (from: number, to: number) => from + Math.random() * (to - from);
@@ -33,7 +37,7 @@ export class SshScene {
   /** Makes a host a target. A dead line is noticed after four seconds. */
   async add(host: SshHost): Promise<void> {
     const config: SshConfig = this.rig.sshConfig({ lines: ['ServerAliveInterval 1', 'ConnectTimeout 5'] });
-    await addCompute(this.home.client, host, config, { slots: 16 });
+    await addCompute(this.home.client, host, config, { slots: 16, transport });
   }
 
   async mend(): Promise<void> {
