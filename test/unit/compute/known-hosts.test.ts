@@ -30,7 +30,7 @@ function oracle(name: string): number[] {
   return [...stdout.matchAll(/found: line (\d+)/g)].map(([, line]) => Number(line));
 }
 
-test('which lines are about a host is what ssh-keygen says', { skip }, async () => {
+test('which keys are those of a host is what ssh-keygen says', { skip }, async () => {
   const names = ['gpu', 'gpu.example.org', 'other', '10.0.0.1', 'Gpu'];
   const pattern = fc.oneof(
     fc.constantFrom(
@@ -58,16 +58,16 @@ test('which lines are about a host is what ssh-keygen says', { skip }, async () 
         writeFileSync(file, text);
         if (hash) spawnSync('ssh-keygen', ['-H', '-f', file]);
         const known = await KnownHosts.read([file], host, port);
-        const found = readFileSync(file, 'utf8')
+        // Hashing makes a line of each name, so keys are compared, not lines.
+        const keys = readFileSync(file, 'utf8')
           .split('\n')
-          .flatMap((one, i) => {
-            const base64 = one.trim().split(' ')[2];
-            return base64 && known.check(Buffer.from(base64, 'base64')).state === 'known' ? [i + 1] : [];
-          });
-        assert.deepEqual(found, oracle(knownHostsName(host, port)), readFileSync(file, 'utf8'));
+          .map((one) => one.trim().split(' ')[2] ?? '');
+        const found = keys.filter((one) => one && known.check(Buffer.from(one, 'base64')).state === 'known');
+        const expected = oracle(knownHostsName(host, port)).map((number) => keys[number - 1]!);
+        assert.deepEqual(new Set(found), new Set(expected), readFileSync(file, 'utf8'));
       },
     ),
-    { numRuns: 60 },
+    { numRuns: Number(process.env['RUNYARD_PROPERTY_RUNS'] ?? 60) },
   );
 });
 
