@@ -16,19 +16,32 @@ export class Person {
   private readonly subscription: Subscription;
 
   constructor(client: Client) {
+    const seen = new Set<string>();
+    const take = (prompt: Prompt) => {
+      // One that was asked of secret stores may come again, for a person now.
+      const id = `${prompt.id} ${prompt.background}`;
+      if (seen.has(id)) return;
+      seen.add(id);
+      this.asked.push(prompt);
+      const kept = this.store.get(prompt.secretKey ?? '');
+      if (prompt.background && kept === undefined) return;
+      const answers = prompt.background ? [kept!] : this.answer(prompt);
+      client
+        .call('answerPrompt', {
+          params: { prompt: prompt.id },
+          body: answers ? { answers } : { dismiss: true },
+        })
+        .catch(() => undefined);
+    };
     this.subscription = client.events('default', {
       onEvent: (event) => {
-        if (event.type !== 'prompt') return;
-        this.asked.push(event.prompt);
-        const kept = this.store.get(event.prompt.secretKey ?? '');
-        if (event.prompt.background && kept === undefined) return;
-        const answers = event.prompt.background ? [kept!] : this.answer(event.prompt);
-        client
-          .call('answerPrompt', {
-            params: { prompt: event.prompt.id },
-            body: answers ? { answers } : { dismiss: true },
-          })
-          .catch(() => undefined);
+        if (event.type === 'prompt') take(event.prompt);
+        // What was asked before they were there, as every face does.
+        else if (event.type === 'hello')
+          void client.call('listPrompts').then(
+            ({ prompts }) => prompts.forEach(take),
+            () => undefined,
+          );
       },
     });
   }
