@@ -108,7 +108,15 @@ export class Tallies {
   readonly all: Tally[] = [];
 
   begin(fault: string): Tally {
-    const tally = { fault, tries: 0, runs: 0, lost: 0, duplicated: 0, orphaned: 0, wrong: [] };
+    const tally = {
+      fault,
+      tries: 0,
+      runs: 0,
+      lost: 0,
+      duplicated: 0,
+      orphaned: 0,
+      wrong: [],
+    };
     this.all.push(tally);
     return tally;
   }
@@ -204,8 +212,15 @@ export class Fleet {
       for (const host of this.hosts) {
         const who = `${host.name}-${fleets}-${n}`;
         const args = [who, this.count, pause, this.release, this.quiet ? 'yes' : 'no'].map(String);
-        const configuration = { script: 'train.py', arguments: args, target: host.name };
-        const run = await this.home.submit(folder, { configuration, experiment: 'faults' });
+        const configuration = {
+          script: 'train.py',
+          arguments: args,
+          target: host.name,
+        };
+        const run = await this.home.submit(folder, {
+          configuration,
+          experiment: 'faults',
+        });
         this.members.push({ run, host, who });
       }
     }
@@ -250,11 +265,29 @@ export class Fleet {
       else await this.countCompleted(member, detail, tally);
       countEvents(detail, tally);
     }
+    await this.connectAll(tally);
     await countLeft(
       this.hosts,
       this.members.map(({ run }) => run.id),
       tally,
     );
+  }
+
+  /** After the last run nobody needs the hosts: a broken line stays so until somebody comes. */
+  private async connectAll(tally: Tally): Promise<void> {
+    const { client } = this.home;
+    for (const { name } of this.hosts) {
+      const { state, problem } = await client.call('getCompute', {
+        params: { compute: name },
+      });
+      if (state === 'attention') tally.wrong.push(`${name} waits for a person: ${problem}`);
+      await until(`${name} lets us in`, () =>
+        client.call('connectCompute', { params: { compute: name }, body: {} }).then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
   }
 
   private async countCompleted(member: FleetMember, detail: RunDetail, tally: Tally): Promise<void> {
