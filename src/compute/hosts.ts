@@ -80,6 +80,10 @@ export class Hosts {
     return this.entry(name).host;
   }
 
+  get names(): string[] {
+    return [...this.entries.keys()];
+  }
+
   /** As `get`, but undefined for a target that was removed. */
   find(name: string): Host | undefined {
     return this.entries.get(name)?.host;

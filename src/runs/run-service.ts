@@ -72,6 +72,8 @@ export class RunService {
       const { attempts } = this.get(id);
       if (!this.submissions.resume(id, attempts)) this.collect(id, attempts);
     }
+    // A host may have been connected before this workspace was open.
+    for (const name of this.options.hosts.names) this.computeChanged(name);
     void this.fetching.sweep().catch((error: Error) => this.options.log(error.message));
   }
 
