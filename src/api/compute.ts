@@ -194,7 +194,13 @@ export const connectionTestSchema = z.object({
 export type ConnectionTest = z.infer<typeof connectionTestSchema>;
 
 /** What a clean-up has removed from a host. */
-export const cleanedSchema = z.object({ runs: z.number(), blobs: z.number(), bytes: z.number() });
+export const cleanedSchema = z.object({
+  runs: z.number(),
+  blobs: z.number(),
+  /** Built environments. */
+  environments: z.number().default(0),
+  bytes: z.number(),
+});
 export type Cleaned = z.infer<typeof cleanedSchema>;
 
 /** A host that the ssh configuration names. */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import * as compute from './compute.ts';
+import * as environment from './environment.ts';
 import * as entity from './entities.ts';
 import * as request from './requests.ts';
 import type { RouteName } from './routes.ts';
@@ -71,6 +72,18 @@ export const contract = {
   cleanCompute: {
     summary: 'Clean up there now: old run folders and cached files that nothing needs',
     response: compute.cleanedSchema,
+  },
+  getEngine: {
+    summary: 'The container engine of a host, and the images it has',
+    response: environment.engineSchema,
+  },
+  listHostEnvironments: {
+    summary: 'What is built on a host',
+    response: z.object({ environments: z.array(environment.hostEnvironmentSchema) }),
+  },
+  removeHostEnvironment: {
+    summary: 'Remove what is built on a host; refused while a run uses it. The environment itself stays',
+    response: ok,
   },
   listComputeCandidates: {
     summary: 'Hosts that the ssh configuration names',
@@ -174,6 +187,46 @@ export const contract = {
   collectGarbage: {
     summary: 'Remove blobs that no run, artifact or kept snapshot has',
     response: entity.garbageSchema,
+  },
+
+  listEnvironments: {
+    summary: 'Environments of a workspace, each at its latest version',
+    response: z.object({ environments: z.array(environment.environmentSchema) }),
+  },
+  createEnvironment: {
+    summary: 'Register an environment from a definition or a file; the same content makes no new version',
+    body: environment.createEnvironmentSchema,
+    response: environment.createdEnvironmentSchema,
+  },
+  getEnvironment: { summary: 'One environment', response: environment.environmentDetailSchema },
+  deleteEnvironment: {
+    summary: 'Forget an environment, or one version of it; runs keep what they used',
+    response: ok,
+  },
+  exportEnvironment: {
+    summary: "Write it as Azure ML v1's azureml_environment.json, conda_dependencies.yml, BaseDockerfile",
+    body: environment.exportEnvironmentSchema,
+    /** Absolute paths. */
+    response: z.object({ files: z.array(z.string()), warnings: z.array(z.string()) }),
+  },
+  freezeEnvironment: {
+    summary: 'A copy with every package pinned to what a run has found installed',
+    body: environment.freezeEnvironmentSchema,
+    response: environment.createdEnvironmentSchema,
+  },
+  buildEnvironment: {
+    summary: 'Build an environment on a host, ahead of a run or anew',
+    body: environment.buildEnvironmentSchema,
+    response: 'bytes',
+  },
+  getRunEnvironment: {
+    summary: 'The environment of a run, with the packages that were installed',
+    response: environment.runEnvironmentSchema,
+  },
+  compareRunEnvironments: {
+    summary: "How another run's environment differs",
+    query: z.object({ with: request.runIdSchema }),
+    response: environment.environmentComparisonSchema,
   },
 
   listExperiments: {

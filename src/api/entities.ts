@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { runEnvironmentRefSchema } from './environment.ts';
 import { errorStatus, type ErrorCode } from './errors.ts';
 import { runConfigurationSchema } from './run-configuration.ts';
 import { runStatuses } from './run-status.ts';
@@ -286,6 +287,7 @@ export const runDetailSchema = runSchema.extend({
   sourceDirectory: z.string(),
   command: z.array(z.string()),
   interpreter: z.string(),
+  environment: runEnvironmentRefSchema,
   git: gitFactsSchema.nullable(),
   snapshot: snapshotSummarySchema.nullable(),
   events: z.array(runEventSchema),

@@ -46,6 +46,8 @@ export const serverEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('prompt'), prompt: promptSchema }),
   /** Answered, dismissed, or of no use any more. */
   z.object({ type: z.literal('prompt.gone'), id: z.string() }),
+  /** Environments were registered or deleted. */
+  z.object({ type: z.literal('environments') }),
   z.object({ type: z.literal('workspaces') }),
   /** The server ends; reconnect finds or starts the next one. */
   z.object({ type: z.literal('bye'), reason: z.string() }),

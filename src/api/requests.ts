@@ -45,6 +45,11 @@ export const submitSchema = z.object({
   tags: strings.optional(),
   /** Interpreter the person has selected; the configuration's own wins. */
   interpreter: z.string().optional(),
+  /**
+   * The environment, whatever the configuration says: `name`, `name:version`, or the absolute path of a file that
+   * `createEnvironment` takes.
+   */
+  useEnvironment: z.string().max(4096).optional(),
   /** The submitter's environment: handed to a local run, never kept in a record. */
   environment: environmentSchema.default({}),
   /** Identifies this submit: sent twice (a lost answer), it makes one run. */
@@ -58,6 +63,8 @@ export const rerunSchema = z.object({
   experiment: experimentNameSchema.optional(),
   displayName: z.string().max(255).optional(),
   interpreter: z.string().optional(),
+  /** As in a submit. */
+  useEnvironment: z.string().max(4096).optional(),
   environment: environmentSchema.default({}),
   requestId: z.string().max(64).optional(),
 });

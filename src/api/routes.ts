@@ -17,6 +17,11 @@ export const routes = {
   connectCompute: { method: 'POST', path: '/v1/computes/:compute/connect' },
   testCompute: { method: 'POST', path: '/v1/computes/:compute/test' },
   cleanCompute: { method: 'POST', path: '/v1/computes/:compute/clean' },
+  /** The container engine of a host, and its images. */
+  getEngine: { method: 'GET', path: '/v1/computes/:compute/engine' },
+  /** What is built on a host. */
+  listHostEnvironments: { method: 'GET', path: '/v1/computes/:compute/environments' },
+  removeHostEnvironment: { method: 'DELETE', path: '/v1/computes/:compute/environments/:key' },
   listComputeCandidates: { method: 'GET', path: '/v1/compute-candidates' },
   forgetSecrets: { method: 'POST', path: '/v1/secrets/forget' },
   /** Questions of hosts that only a person can answer. */
@@ -48,6 +53,18 @@ export const routes = {
   downloadSnapshot: { method: 'GET', path: '/v1/workspaces/:workspace/snapshots/:snapshot/download' },
   /** Removes blobs that nothing owns. */
   collectGarbage: { method: 'POST', path: '/v1/workspaces/:workspace/gc' },
+
+  /** `:environment` is a name, or `name:version`; a name alone is its latest version. */
+  listEnvironments: { method: 'GET', path: '/v1/workspaces/:workspace/environments' },
+  createEnvironment: { method: 'POST', path: '/v1/workspaces/:workspace/environments' },
+  getEnvironment: { method: 'GET', path: '/v1/workspaces/:workspace/environments/:environment' },
+  deleteEnvironment: { method: 'DELETE', path: '/v1/workspaces/:workspace/environments/:environment' },
+  exportEnvironment: { method: 'POST', path: '/v1/workspaces/:workspace/environments/:environment/export' },
+  freezeEnvironment: { method: 'POST', path: '/v1/workspaces/:workspace/environments/:environment/freeze' },
+  /** Answers with a JSON document a line, the build's log first; closing the connection cancels the build. */
+  buildEnvironment: { method: 'POST', path: '/v1/workspaces/:workspace/environments/:environment/build' },
+  getRunEnvironment: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/environment' },
+  compareRunEnvironments: { method: 'GET', path: '/v1/workspaces/:workspace/runs/:run/environment/compare' },
 
   listExperiments: { method: 'GET', path: '/v1/workspaces/:workspace/experiments' },
   deleteExperiment: { method: 'DELETE', path: '/v1/workspaces/:workspace/experiments/:experiment' },

@@ -21,6 +21,10 @@ const dockerSection = z
     arguments: z.array(scalar).nullish(),
     baseImageRegistry: carried,
     gpuSupport: z.boolean().nullish(),
+    /** Ours: limits of the container, as the engine's own command line has them (`4g`, `1.5`, `none`). */
+    memory: scalar.nullish(),
+    cpus: z.number().positive().nullish(),
+    network: text,
   })
   .nullish();
 

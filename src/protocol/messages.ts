@@ -32,6 +32,52 @@ export type ManifestEntry = z.infer<typeof manifestEntrySchema>;
 export const manifestSchema = z.object({ version: z.literal(1), entries: z.array(manifestEntrySchema) });
 export type Manifest = z.infer<typeof manifestSchema>;
 
+/** What is built on a host, once, whatever runs ask for it. `files` are written beside those of `context`. */
+const recipeFiles = {
+  files: z.record(z.string(), z.string()),
+  context: z.string().nullable(),
+};
+const venvRecipeSchema = z.object({
+  kind: z.literal('venv'),
+  ...recipeFiles,
+  interpreter: z.string().nullable(),
+});
+export const recipeSchema = z.discriminatedUnion('kind', [
+  venvRecipeSchema,
+  z.object({ kind: z.literal('conda'), ...recipeFiles, otherwise: venvRecipeSchema.nullable() }),
+  z.object({ kind: z.literal('image'), ...recipeFiles, base: z.string().nullable() }),
+]);
+export type Recipe = z.infer<typeof recipeSchema>;
+
+/** How the engine is told to run it; null: its own default. */
+export const containerSchema = z.object({
+  /** Null: the recipe's. */
+  image: z.string().nullable(),
+  shm_size: z.string().nullable(),
+  memory: z.string().nullable(),
+  cpus: z.number().nullable(),
+  network: z.string().nullable(),
+  arguments: z.array(z.string()),
+  /** All GPUs of the host where the run leases none. */
+  all_gpus: z.boolean(),
+});
+
+export const specEnvironmentSchema = z.object({
+  hash: z.string(),
+  name: z.string().nullable(),
+  version: z.number().nullable(),
+  /** For people. */
+  label: z.string(),
+  recipe: recipeSchema.nullable(),
+  conda_environment: z.string().nullable(),
+  /** What takes the place of the command's first word; null: the environment's own Python. */
+  interpreter: z.string().nullable(),
+  container: containerSchema.nullable(),
+  /** False: fail where it is not built yet. */
+  prepare: z.boolean(),
+});
+export type SpecEnvironment = z.infer<typeof specEnvironmentSchema>;
+
 export const specSchema = z.object({
   protocol: z.literal(protocolVersion),
   run: z.string(),
@@ -41,6 +87,10 @@ export const specSchema = z.object({
   manifest: z.string(),
   command: z.array(z.string()).nullable(),
   shell: z.string().nullable(),
+  /** The command's first word stands for the environment's Python. */
+  python: z.boolean().default(false),
+  /** Null: the command runs on the host as it is. */
+  environment: specEnvironmentSchema.nullable().default(null),
   variables: z.record(z.string(), z.string()),
   inherit_environment: z.boolean(),
   resources: z.object({ slots: z.number().int().min(1), gpus: z.number().int().min(0) }),

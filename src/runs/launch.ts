@@ -1,4 +1,4 @@
-import { protocolVersion, type Spec } from '../protocol/messages.ts';
+import { protocolVersion, type Spec, type SpecEnvironment } from '../protocol/messages.ts';
 
 /** What is to be run, resolved once at the submit and kept: a rerun does the very same. */
 export interface Launch {
@@ -8,6 +8,9 @@ export interface Launch {
   command: string[] | null;
   shell: string | null;
   interpreter: string;
+  /** The first word of `command` stands for the environment's Python. Absent in runs of earlier versions, as is the next. */
+  python?: boolean;
+  environment?: SpecEnvironment | null;
   variables: Record<string, string>;
   slots: number;
   gpus: number;
@@ -28,6 +31,8 @@ export function specOf(
     ...identity,
     command: launch.command,
     shell: launch.shell,
+    python: launch.python ?? false,
+    environment: launch.environment ?? null,
     variables: launch.variables,
     inherit_environment: true,
     resources: { slots: launch.slots, gpus: launch.gpus },
