@@ -2,35 +2,11 @@
 
 import errno
 import os
-import signal
 
+from . import prctl
 from .errors import AgentError
-from .host import LINUX
 from .signals import restore
 from .text import fs
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_prctl = None
-
-
-def become_subreaper(on=True):
-    """Makes orphaned descendants children of this process (Linux); True when that worked."""
-    return _call_prctl(_PR_SET_CHILD_SUBREAPER, 1 if on else 0)
-
-
-def _call_prctl(option, value):
-    global _prctl
-    if not LINUX:
-        return False
-    if _prctl is None:
-        try:
-            import ctypes
-            _prctl = ctypes.CDLL(None).prctl
-            _prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
-        except (ImportError, OSError, AttributeError):
-            return False
-    return _prctl(option, value, 0, 0, 0) == 0
 
 
 def argv_of(spec):
@@ -67,7 +43,7 @@ def start(spec, variables, code, log):
     """
     argv = [fs(word) for word in argv_of(spec)]
     environment = {fs(name): fs(value) for name, value in variables.items()}
-    _call_prctl(_PR_SET_CHILD_SUBREAPER, 1)  # loads what the child calls, before the fork
+    prctl.load()
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     told, tell = os.pipe()
@@ -79,7 +55,7 @@ def start(spec, variables, code, log):
             for source, target in ((null, 0), (out, 1), (out, 2)):
                 os.dup2(source, target)
             restore()
-            _call_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            prctl.die_with_parent()
             if os.getppid() != parent:
                 os._exit(127)  # the supervisor died before it could take this process along
             os.chdir(fs(code))

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from . import command, environment, failure
+from . import command, environment, failure, prctl
 from .atomic import read_json, read_object
 from .errors import AgentError, from_os_error, is_full
 from .host import boot_id
@@ -115,7 +115,7 @@ class Supervisor(object):
         variables = environment.complete(self.attempt, self.spec, read_json(self.attempt.environment) or {},
                                          os.path.dirname(self.launch["launcher"][1]), gpus)
         self.memory_kills = failure.MemoryKills()
-        self.subreaper = command.become_subreaper()
+        self.subreaper = prctl.become_subreaper()
         try:
             self.tree.command = command.start(self.spec, variables, self.attempt.code, self.attempt.log)
         except OSError as error:
@@ -127,7 +127,6 @@ class Supervisor(object):
     def _watch(self):
         """Until the command ends, or its time is over."""
         self.monitor = Monitor(self.attempt, self.spec["monitor_seconds"])
-        self._leave_out_probe()
         limit = self.spec["max_seconds"]
         while self.tree.exit_status is None:
             now = time.monotonic()
@@ -148,11 +147,6 @@ class Supervisor(object):
         self.tree.remember(found)
         if time.monotonic() >= self.monitor.next:
             self.monitor.measure(found, self.tree.ticks(found))
-            self._leave_out_probe()
-
-    def _leave_out_probe(self):
-        if self.monitor.probe.tool is not None:
-            self.tree.others.add(self.monitor.probe.tool.pid)
 
     # Endings
 
@@ -247,7 +241,7 @@ class Supervisor(object):
         """Lets the next in line go on."""
         if self.subreaper:
             # What is started now shall belong to init, not to a process that ends.
-            command.become_subreaper(False)
+            prctl.become_subreaper(False)
             self.subreaper = False
         self._kick()
 

@@ -5,6 +5,7 @@ import os
 from . import processes
 from .atomic import write_json
 from .host import LINUX, boot_id
+from .tool import living, reaped
 
 
 class Tree(object):
@@ -17,7 +18,7 @@ class Tree(object):
         self._reaped_ticks = 0
         self.command = None  # the command's pid
         self.exit_status = None  # what `wait` said of the command, once it ended
-        self.others = set()  # children that do not belong to the run: supervisors that this one started, tools
+        self.others = set()  # children that do not belong to the run: supervisors that this one started
 
     def reap(self):
         """Takes the ends of all children that have ended; True when the command is among them."""
@@ -29,6 +30,8 @@ class Tree(object):
                 return ended
             if pid == 0:
                 return ended
+            if reaped(pid, status):
+                continue
             if pid in self.others:
                 self.others.discard(pid)
                 continue
@@ -40,10 +43,10 @@ class Tree(object):
     def look(self):
         """pid -> Process for the living ones, by descent (and by session where there is no subreaper)."""
         if LINUX:
-            found = processes.descendants(os.getpid(), self.others)
+            found = processes.descendants(os.getpid(), self.others.union(living))
         else:
             table = processes.everyone()
-            for pid in self.others:
+            for pid in self.others.union(living):
                 table.pop(pid, None)
             seeds = [os.getpid()] + [pid for pid, start in self._seen.items()
                                      if pid in table and table[pid].start == start]
@@ -55,7 +58,7 @@ class Tree(object):
         """As `look`, and all that carry the run's mark, wherever they hang."""
         found = self.look()
         for pid, process in processes.marked(self._attempt.mark).items():
-            if pid not in self.others:
+            if pid not in self.others and pid not in living:
                 found[pid] = process
         return found
 
