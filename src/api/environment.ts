@@ -204,6 +204,8 @@ export const buildEnvironmentSchema = z.strictObject({
   compute: z.string().default('local'),
   /** Anew though it is built: unpinned packages become what they are today. */
   rebuild: z.boolean().default(false),
+  /** The caller's variables: where this machine's interpreter is, and what pip is told. Never kept. */
+  environment: z.record(z.string(), z.string()).optional(),
 });
 
 /** A line of the answer to `buildEnvironment`. */

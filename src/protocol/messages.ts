@@ -49,6 +49,12 @@ export const recipeSchema = z.discriminatedUnion('kind', [
 ]);
 export type Recipe = z.infer<typeof recipeSchema>;
 
+/** Manifests of files that something is built of. */
+export function contextsOf(recipe: Recipe | null | undefined): string[] {
+  const contexts = [recipe?.context, recipe?.kind === 'conda' ? recipe.otherwise?.context : null];
+  return [...new Set(contexts.filter((one): one is string => Boolean(one)))];
+}
+
 /** How the engine is told to run it; null: its own default. */
 export const containerSchema = z.object({
   /** Null: the recipe's. */

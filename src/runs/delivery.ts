@@ -19,6 +19,8 @@ export class Unanswered extends Error {}
 
 export interface Delivery {
   request: { spec: Spec; environment: Record<string, string> };
+  /** Manifests of files that the environment is built of. */
+  contexts: readonly string[];
   signal: AbortSignal;
   log(line: string): void;
   /** The host cannot be used now: the run waits for it. */
@@ -36,7 +38,7 @@ export async function deliver(
   host: Host,
   blobs: Blobs,
   snapshot: string,
-  { request, signal, log, waits, progress }: Delivery,
+  { request, contexts, signal, log, waits, progress }: Delivery,
 ): Promise<void> {
   let told = false;
   for (let tries = 1; ; tries++) {
@@ -45,7 +47,10 @@ export async function deliver(
       signal.throwIfAborted();
       channel = host.sharesFiles ? await host.connect() : await whenReachable(host, signal, waits);
       if (!host.sharesFiles) {
-        const missing = await blobsThatLack(channel, blobs, snapshot, signal);
+        const missing: BlobSource[] = [];
+        for (const manifest of new Set([snapshot, ...contexts])) {
+          for (const blob of await blobsThatLack(channel, blobs, manifest, signal)) missing.push(blob);
+        }
         await sendMissingBlobs(channel, missing, progress, signal);
       }
       signal.throwIfAborted();

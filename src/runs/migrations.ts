@@ -123,5 +123,8 @@ export const runMigrations: Migrations = {
     'ALTER TABLE attempts ADD COLUMN told INTEGER NOT NULL DEFAULT 0',
     // Deleted here; their folders are still on the host, as far as anybody knows.
     'CREATE TABLE removals (run TEXT PRIMARY KEY, compute TEXT NOT NULL) WITHOUT ROWID',
+    // Which environment a run uses (`RunEnvironmentRef`); null in runs of before there were any.
+    `ALTER TABLE runs ADD COLUMN environment TEXT;
+     CREATE INDEX runs_by_environment ON runs (json_extract(environment, '$.hash'));`,
   ],
 };

@@ -10,6 +10,7 @@ import type {
   RunImage,
   Series,
 } from '../api/entities.ts';
+import type { RunEnvironmentRef } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import { terminalStatuses, type RunStatus } from '../api/run-status.ts';
@@ -41,6 +42,7 @@ export interface RunRow {
   source_directory: string;
   configuration: string;
   launch: string;
+  environment: string | null;
   git: string | null;
   warnings: string;
   bad_lines: number;
@@ -145,6 +147,7 @@ export function getRunDetail(db: Statements, id: string): RunDetail {
     sourceDirectory: row.source_directory,
     command: launch.command ?? ['/bin/sh', '-c', launch.shell ?? ''],
     interpreter: launch.interpreter,
+    environment: environmentOf(row, launch),
     git: row.git === null ? null : (JSON.parse(row.git) as RunDetail['git']),
     snapshot:
       row.snapshot_id === null
@@ -159,6 +162,12 @@ export function getRunDetail(db: Statements, id: string): RunDetail {
     badJournalReason: row.bad_reason,
     warnings: JSON.parse(row.warnings) as string[],
   };
+}
+
+/** Runs of before there were environments used an interpreter as it was. */
+export function environmentOf(row: Pick<RunRow, 'environment'>, launch: Launch): RunEnvironmentRef {
+  if (row.environment !== null) return JSON.parse(row.environment) as RunEnvironmentRef;
+  return { name: null, version: null, hash: null, kind: 'system', label: launch.interpreter };
 }
 
 function valuesOf(

@@ -2,12 +2,13 @@ import type { RunConfiguration } from '../api/run-configuration.ts';
 import { type BlobReader, readManifest } from '../snapshot/manifest.ts';
 import { definedOf } from './configuration/defined.ts';
 import {
+  type EnvironmentSource,
   resolveConfiguration,
   type ResolvedConfiguration,
   type SettingsOf,
 } from './configuration/resolve.ts';
 import type { Launch } from './launch.ts';
-import type { RunRow } from './queries.ts';
+import { environmentOf, type RunRow } from './queries.ts';
 
 /** What is to be different when a run is run again. */
 export interface RerunArgs {
@@ -15,6 +16,7 @@ export interface RerunArgs {
   experiment?: string | undefined;
   displayName?: string | undefined;
   interpreter?: string | undefined;
+  useEnvironment?: string | undefined;
   environment: Record<string, string>;
   requestId?: string | undefined;
 }
@@ -25,15 +27,17 @@ export async function changedConfiguration(
   blobs: BlobReader,
   row: RunRow,
   snapshot: string,
-  { configuration: changes, interpreter, environment }: RerunArgs,
+  { configuration: changes, interpreter, useEnvironment, environment }: RerunArgs,
   settingsOf: SettingsOf,
+  environments: EnvironmentSource,
 ): Promise<ResolvedConfiguration & { configuration: RunConfiguration }> {
   const before = JSON.parse(row.configuration) as RunConfiguration;
   const launch = JSON.parse(row.launch) as Launch;
   const changed = definedOf(changes);
-  if (Object.keys(changed).length === 0 && interpreter === undefined) {
+  const ref = environmentOf(row, launch);
+  if (Object.keys(changed).length === 0 && interpreter === undefined && useEnvironment === undefined) {
     settingsOf(row.compute);
-    return { configuration: before, launch, compute: row.compute, warnings: [] };
+    return { configuration: before, launch, environment: ref, compute: row.compute, warnings: [] };
   }
   const configuration: RunConfiguration = { target: row.compute, ...before, ...changed };
   if (interpreter !== undefined) {
@@ -51,12 +55,23 @@ export async function changedConfiguration(
   };
   // Another machine has its interpreters elsewhere.
   const same = configuration.target === row.compute;
-  const submitter = { interpreter: same ? launch.interpreter : undefined, environment };
+  const as = launch.environment ? undefined : launch.interpreter;
+  const submitter = { interpreter: same ? as : undefined, environment };
+  // As it was, unless it is what changes; its files are those of the folder as they are now.
+  const asBefore =
+    useEnvironment === undefined &&
+    interpreter === undefined &&
+    row.environment !== null &&
+    !('environment' in changed || 'docker' in changed);
   const resolved = await resolveConfiguration(
     row.source_directory,
     configuration,
     submitter,
     settingsOf,
+    () =>
+      asBefore
+        ? environments.again(ref, configuration)
+        : environments.choose(row.source_directory, configuration, useEnvironment),
     isFile,
   );
   return { ...resolved, configuration };

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Artifact, Garbage, MetricWindow, Run, RunDetail } from '../api/entities.ts';
+import { environmentFactsSchema, type EnvironmentFacts } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
 import { isRefusal } from '../compute/host.ts';
@@ -13,6 +14,7 @@ import { Acknowledgement } from './acknowledgement.ts';
 import { ArtifactFetch } from './artifact-fetch.ts';
 import { attemptDir, isLog } from './attempt-files.ts';
 import { Collector } from './collector.ts';
+import type { EnvironmentSource } from './configuration/resolve.ts';
 import { downloadRun } from './download.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { fileSize, mainLog, readPart, removeFolder } from './log-files.ts';
@@ -23,6 +25,10 @@ import type { RerunArgs } from './rerun.ts';
 import { Submissions, type SubmitArgs } from './submissions.ts';
 import type { RunWrites } from './writes.ts';
 
+/** Where the agent says what a run's environment turned out to be. */
+const environmentFile = 'environment/environment.json';
+const mostFactsBytes = 16_000_000;
+
 /** A host that does not answer a cancel within this time is not waited for. */
 const patienceMs = 5000;
 
@@ -31,6 +37,7 @@ export interface RunServiceOptions {
   writer: Writer;
   hosts: Hosts;
   snapshots: Snapshots;
+  environments: EnvironmentSource;
   /** Sends a hint (an event without a number) to who listens to the workspace. */
   hint(event: object): void;
   log(line: string): void;
@@ -233,6 +240,26 @@ export class RunService {
       at += payload.byteLength;
     }
     return { size, data: Buffer.concat(parts) };
+  }
+
+  /** What the run's host has said of its environment; null while nobody knows. */
+  async environmentFacts(id: string): Promise<EnvironmentFacts | null> {
+    const { seq } = queries.runRow(this.reader, id);
+    const row = queries.artifactRows(this.reader, seq).find(({ path }) => path === environmentFile);
+    if (!row || row.size > mostFactsBytes) return null;
+    const parts: Uint8Array[] = [];
+    for (let at = 0; at < row.size;) {
+      const { data } = await this.readArtifact(id, environmentFile, at, row.size - at);
+      if (data.byteLength === 0) break;
+      parts.push(data);
+      at += data.byteLength;
+    }
+    try {
+      return environmentFactsSchema.parse(JSON.parse(Buffer.concat(parts).toString('utf8')));
+    } catch {
+      // A script may write there what it likes.
+      return null;
+    }
   }
 
   download(id: string, signal?: AbortSignal): Promise<Sized> {

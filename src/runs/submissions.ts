@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import type { GitFacts, Run } from '../api/entities.ts';
+import type { RunEnvironmentRef } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import { experimentNameSchema } from '../api/requests.ts';
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import type { Hosts } from '../compute/hosts.ts';
+import { contextsOf } from '../protocol/messages.ts';
 import { gitProperties } from '../snapshot/git-facts.ts';
 import { existingFolder } from '../snapshot/folder.ts';
 import type { Snapshots } from '../snapshot/snapshots.ts';
@@ -12,7 +14,7 @@ import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
 import { readConfiguration } from './configuration/files.ts';
 import { definedOf } from './configuration/defined.ts';
-import { resolveConfiguration } from './configuration/resolve.ts';
+import { type EnvironmentSource, resolveConfiguration } from './configuration/resolve.ts';
 import { deliver, hostHasInTheEnd, Unanswered } from './delivery.ts';
 import { specOf, type Launch } from './launch.ts';
 import { changedConfiguration, type RerunArgs } from './rerun.ts';
@@ -28,6 +30,8 @@ export interface SubmitArgs {
   displayName?: string | undefined;
   tags?: Record<string, string> | undefined;
   interpreter?: string | undefined;
+  /** Name, `name:version` or file of the environment, whatever the configuration says. */
+  useEnvironment?: string | undefined;
   environment: Record<string, string>;
   requestId?: string | undefined;
 }
@@ -37,6 +41,7 @@ export interface SubmissionsOptions {
   writer: Writer;
   hosts: Hosts;
   snapshots: Snapshots;
+  environments: EnvironmentSource;
   /** Sends a hint to who listens to the workspace. */
   hint(event: object): void;
   /** The host has the run: collect what it does. */
@@ -51,6 +56,7 @@ interface Beginning {
   compute: string;
   configuration: RunConfiguration;
   launch: Launch;
+  runEnvironment: RunEnvironmentRef;
   sourceDirectory: string;
   tags: Record<string, string>;
   warnings: string[];
@@ -97,19 +103,25 @@ export class Submissions {
       ? await readConfiguration(folder, args.configurationName)
       : undefined;
     const configuration: RunConfiguration = { ...found?.configuration, ...definedOf(args.configuration) };
-    const { hosts } = this.options;
+    const { hosts, environments } = this.options;
     hosts.noteAgentSocket(args.environment['SSH_AUTH_SOCK']);
-    const { launch, compute, warnings } = await resolveConfiguration(folder, configuration, args, (name) =>
-      hosts.settings(name),
-    );
     const experiment = experimentOf(args.experiment ?? configuration.experiment ?? path.basename(folder));
+    const resolved = await resolveConfiguration(
+      folder,
+      configuration,
+      args,
+      (name) => hosts.settings(name),
+      () => environments.choose(folder, configuration, args.useEnvironment),
+    );
+    const { launch, compute, warnings } = resolved;
     return this.begin({
       experiment,
       displayName: args.displayName ?? configuration.displayName ?? null,
       parentId: null,
       compute,
-      configuration,
+      configuration: withoutSecrets(configuration),
       launch,
+      runEnvironment: resolved.environment,
       sourceDirectory: folder,
       tags: { ...configuration.tags, ...args.tags },
       warnings: [...(found?.warnings ?? []), ...warnings],
@@ -127,20 +139,23 @@ export class Submissions {
     const row = runRow(this.options.workspace.reader, id);
     if (!row.snapshot_id) throw new RunyardError('conflict', `The run ${id} has no snapshot to run again.`);
     const { tags } = getRun(this.options.workspace.reader, id);
-    const { configuration, launch, compute, warnings } = await changedConfiguration(
+    const resolved = await changedConfiguration(
       this.options.workspace.blobs,
       row,
       row.snapshot_id,
       args,
       (name) => this.options.hosts.settings(name),
+      this.options.environments,
     );
+    const { configuration, launch, compute, warnings } = resolved;
     return this.begin({
       experiment: args.experiment === undefined ? row.experiment : experimentOf(args.experiment),
       displayName: args.displayName ?? null,
       parentId: null,
       compute,
-      configuration,
+      configuration: withoutSecrets(configuration),
       launch,
+      runEnvironment: resolved.environment,
       sourceDirectory: row.source_directory,
       tags: { ...tags, 'runyard.rerun_of': id },
       warnings,
@@ -210,7 +225,7 @@ export class Submissions {
 
   private async create(run: Beginning): Promise<Run> {
     const { workspace, writer } = this.options;
-    const { environment, ...rest } = run;
+    const { environment, runEnvironment, ...rest } = run;
     const id = newRunId(run.experiment);
     // Another machine never gets this one's variables.
     const sent = this.options.hosts.get(run.compute).sharesFiles ? environment : {};
@@ -219,6 +234,7 @@ export class Submissions {
     try {
       created = await writer.write<RunWrites, 'runs.create'>(workspace.file, 'runs.create', {
         ...rest,
+        environment: runEnvironment,
         id,
         script: run.launch.script,
         createdAt: Date.now(),
@@ -277,6 +293,7 @@ export class Submissions {
     });
     await deliver(hosts.get(row.compute), workspace.blobs, snapshot.id, {
       request: { spec, environment: pending.environment },
+      contexts: contextsOf(spec.environment?.recipe),
       signal,
       log,
       waits,
@@ -373,6 +390,25 @@ export class Submissions {
       })
       .catch((error: Error) => log(`${id}: ${error.message}`));
   }
+}
+
+/** A password of a registry stands in some of Azure's files; no record keeps it. */
+function withoutSecrets(configuration: RunConfiguration): RunConfiguration {
+  const clean = <S extends RunConfiguration['docker']>(section: S): S =>
+    section?.baseImageRegistry
+      ? { ...section, baseImageRegistry: addressOnly(section.baseImageRegistry) }
+      : section;
+  const { docker, environment } = configuration;
+  return {
+    ...configuration,
+    ...(docker ? { docker: clean(docker) } : {}),
+    ...(environment?.docker ? { environment: { ...environment, docker: clean(environment.docker) } } : {}),
+  };
+}
+
+function addressOnly(registry: Record<string, unknown>): Record<string, unknown> {
+  const { address } = registry;
+  return typeof address === 'string' ? { address } : {};
 }
 
 /** The name as it is kept. Throws `bad_request`: it may come from a configuration or be a folder's name. */

@@ -1,4 +1,5 @@
 import type { GitFacts, Run } from '../api/entities.ts';
+import type { RunEnvironmentRef } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal, mayFollow } from '../api/run-status.ts';
 import type { AttemptStatus, FileEntry } from '../protocol/messages.ts';
@@ -21,6 +22,7 @@ export interface NewRun {
   sourceDirectory: string;
   configuration: object;
   launch: Launch;
+  environment: RunEnvironmentRef;
   tags: Record<string, string>;
   warnings: string[];
   reason: string;
@@ -77,9 +79,9 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
       const original = run.snapshotOf === null ? undefined : runRow(tx, run.snapshotOf);
       const { seq } = tx.get<{ seq: number }>(
         `INSERT INTO runs (id, experiment_id, number, display_name, parent_id, status, status_reason, compute, script,
-           created_at, request_id, source_directory, configuration, launch, warnings,
+           created_at, request_id, source_directory, configuration, launch, environment, warnings,
            snapshot_id, snapshot_files, snapshot_bytes, git)
-         VALUES (?, ?, ?, ?, ?, 'NotStarted', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
+         VALUES (?, ?, ?, ?, ?, 'NotStarted', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
         run.id,
         experimentId,
         number,
@@ -93,6 +95,7 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
         run.sourceDirectory,
         JSON.stringify(run.configuration),
         JSON.stringify(run.launch),
+        JSON.stringify(run.environment),
         JSON.stringify(run.warnings),
         original?.snapshot_id ?? null,
         original?.snapshot_files ?? null,

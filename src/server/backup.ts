@@ -3,6 +3,7 @@ import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import type { Home } from '../api/home.ts';
+import { environmentMigrations } from '../environments/migrations.ts';
 import { runMigrations } from '../runs/migrations.ts';
 import { snapshotMigrations } from '../runs/snapshots/migrations.ts';
 import { appliedMigrations } from '../store/database.ts';
@@ -31,7 +32,7 @@ async function backUp(dir: string, file: string, log: (line: string) => void): P
   const db = new DatabaseSync(file);
   try {
     const applied = appliedMigrations(db);
-    const behind = [storeMigrations, runMigrations, snapshotMigrations].some(
+    const behind = [storeMigrations, runMigrations, snapshotMigrations, environmentMigrations].some(
       ({ room, steps }) => (applied.get(room) ?? 0) < steps.length,
     );
     if (applied.size === 0 || !behind) return;

@@ -8,6 +8,7 @@ import type { RunyardServer } from './server.ts';
 import { signalOf } from './closed-requests.ts';
 import { Bytes, type Handlers } from './router.ts';
 import { computeHandlers } from './compute-handlers.ts';
+import { environmentHandlers } from './environment-handlers.ts';
 import { snapshotHandlers } from './snapshot-handlers.ts';
 
 /** What each route of the API does. */
@@ -51,6 +52,8 @@ export function makeHandlers(server: RunyardServer): Handlers {
     }),
 
     ...snapshotHandlers(server),
+
+    ...environmentHandlers(server),
 
     listExperiments: async ({ params }) => ({
       experiments: queries.listExperiments((await runs(params)).reader),

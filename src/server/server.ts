@@ -6,6 +6,7 @@ import { RunyardError } from '../api/errors.ts';
 import type { Home } from '../api/home.ts';
 import { Hosts } from '../compute/hosts.ts';
 import { Prompts } from '../compute/prompts.ts';
+import { EnvironmentService } from '../environments/service.ts';
 import { RunService } from '../runs/run-service.ts';
 import { SnapshotService } from '../runs/snapshots/service.ts';
 import { Snapshots } from '../snapshot/snapshots.ts';
@@ -47,6 +48,7 @@ export class RunyardServer {
   private readonly writer: Writer;
   private readonly services = new Map<string, RunService>();
   private readonly snapshotServices = new Map<string, SnapshotService>();
+  private readonly environmentServices = new Map<string, EnvironmentService>();
   private readonly http: http.Server;
   private readonly startedAt = Date.now();
   private tcp: TcpPort | undefined;
@@ -128,6 +130,12 @@ export class RunyardServer {
     return this.snapshotServices.get(workspace.file)!;
   }
 
+  /** Environments of a workspace; opens it. Throws `not_found`. */
+  async environmentsOf(name: string): Promise<EnvironmentService> {
+    const workspace = await this.workspaces.get(name);
+    return this.environmentServices.get(workspace.file)!;
+  }
+
   /** Services of the workspaces that are open. */
   get openServices(): RunService[] {
     return [...this.services.values()];
@@ -148,6 +156,7 @@ export class RunyardServer {
       await service.stop();
       this.services.delete(workspace.file);
       this.snapshotServices.delete(workspace.file);
+      this.environmentServices.delete(workspace.file);
       this.hub.dismiss(workspace.file);
     });
   }
@@ -202,11 +211,19 @@ export class RunyardServer {
   }
 
   private async opened(workspace: OpenWorkspace): Promise<void> {
-    const service = new RunService({
+    const environments = new EnvironmentService({
+      workspace,
+      writer: this.writer,
+      hosts: this.hosts,
+      factsOf: (run) => service.environmentFacts(run),
+    });
+    this.environmentServices.set(workspace.file, environments);
+    const service: RunService = new RunService({
       workspace,
       writer: this.writer,
       hosts: this.hosts,
       snapshots: this.snapshots,
+      environments,
       hint: (event) => this.hub.publish(workspace.file, event, null),
       log: this.options.log,
     });

@@ -25,8 +25,10 @@ export async function previewLaunch(
   const environment: Record<string, string> = path === undefined ? {} : { PATH: path };
   // Another machine's interpreter has other packages.
   const here = !configuration.target || configuration.target === localCompute;
-  const found =
-    here && findInterpreter(folder, configuration, { interpreter, environment }).catch(() => null);
+  const asked = configuration.environment?.python?.interpreterPath;
+  // "python" is what Azure writes when nobody said anything.
+  const own = asked && asked !== 'python' ? asked : null;
+  const found = here && findInterpreter(folder, own, { interpreter, environment }).catch(() => null);
   return { arguments: argumentsOf(configuration), interpreter: found ? await found : null };
 }
 

@@ -2,16 +2,37 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { localCompute, type ComputeSettings } from '../../api/compute.ts';
+import type { RunEnvironmentRef } from '../../api/environment.ts';
 import { RunyardError } from '../../api/errors.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
+import type { SpecEnvironment } from '../../protocol/messages.ts';
 import type { Launch } from '../launch.ts';
 
 /** Whether a file is among those that are run: in a folder, or in a snapshot of it. */
 export type IsFile = (relative: string) => Promise<boolean>;
 
+/** The environment that was chosen for it; `src/environments` has it. */
+export interface ChosenEnvironment {
+  ref: RunEnvironmentRef;
+  spec: SpecEnvironment | null;
+  /** The interpreter it names; null: the usual one. */
+  interpreter: string | null;
+  variables: Record<string, string>;
+  warnings: string[];
+}
+
+/** Says which environment a configuration asks for, and keeps it. */
+export interface EnvironmentSource {
+  /** `asked` is a name, `name:version` or a file; files are those of the folder. Throws `bad_request`, `not_found`. */
+  choose(folder: string, configuration: RunConfiguration, asked?: string): Promise<ChosenEnvironment>;
+  /** That of an earlier run. Throws `not_found` when it is known no more. */
+  again(ref: RunEnvironmentRef, configuration: RunConfiguration): ChosenEnvironment;
+}
+
 /** A configuration that can be run, and what has to be said about it. */
 export interface ResolvedConfiguration {
   launch: Launch;
+  environment: RunEnvironmentRef;
   compute: string;
   warnings: string[];
 }
@@ -39,6 +60,7 @@ export async function resolveConfiguration(
   configuration: RunConfiguration,
   submitter: Submitter,
   settingsOf: SettingsOf,
+  environmentOf: () => ChosenEnvironment | Promise<ChosenEnvironment>,
   isFile: IsFile = (relative) => isFileOf(path.join(folder, relative)),
 ): Promise<ResolvedConfiguration> {
   const warnings: string[] = [];
@@ -46,13 +68,25 @@ export async function resolveConfiguration(
   warnAboutUnused(configuration, warnings);
   const compute = configuration.target || localCompute;
   const settings = settingsOf(compute);
-  const interpreter = settings
-    ? remoteInterpreter(configuration, submitter, settings)
-    : await findInterpreter(folder, configuration, submitter);
+  const what = await whatToRun(folder, configuration, isFile);
+  stringsOf(configuration.environment?.environmentVariables);
+  stringsOf(configuration.environmentVariables);
+  const chosen = await environmentOf();
+  warnings.push(...chosen.warnings);
+  const { spec } = chosen;
+  const interpreter = spec
+    ? (spec.interpreter ?? 'python')
+    : settings
+      ? remoteInterpreter(chosen.interpreter, submitter, settings)
+      : await findInterpreter(folder, chosen.interpreter, submitter);
   const launch = {
-    ...(await whatToRun(folder, configuration, interpreter, isFile)),
+    ...what,
+    command: what.isScript ? [interpreter, ...what.command!] : what.command,
     interpreter,
+    python: spec !== null && what.isScript,
+    environment: spec,
     variables: {
+      ...chosen.variables,
       ...stringsOf(configuration.environment?.environmentVariables),
       ...stringsOf(configuration.environmentVariables),
     },
@@ -60,7 +94,9 @@ export async function resolveConfiguration(
     gpus: configuration.resources?.gpus ?? 0,
     maxSeconds: configuration.maxRunDurationSeconds ?? null,
   };
-  return { launch, compute, warnings };
+  const { isScript: _, ...kept } = launch;
+  const environment = spec ? chosen.ref : { ...chosen.ref, label: chosen.ref.label || interpreter };
+  return { launch: kept, environment, compute, warnings };
 }
 
 function stringsOf(values: Record<string, string> | null | undefined): Record<string, string> {
@@ -81,9 +117,8 @@ function stringsOf(values: Record<string, string> | null | undefined): Record<st
 async function whatToRun(
   folder: string,
   configuration: RunConfiguration,
-  interpreter: string,
   isFile: IsFile,
-): Promise<Pick<Launch, 'script' | 'command' | 'shell'>> {
+): Promise<Pick<Launch, 'script' | 'command' | 'shell'> & { isScript: boolean }> {
   const { script, command } = configuration;
   const args = configuration.arguments ?? [];
   if (
@@ -100,9 +135,9 @@ async function whatToRun(
       });
     }
     if (typeof command === 'string')
-      return { script: command.trim().slice(0, 200), command: null, shell: command };
+      return { script: command.trim().slice(0, 200), command: null, shell: command, isScript: false };
     if (!command[0]) throw new RunyardError('bad_request', 'The "command" does not begin with a program.');
-    return { script: command.join(' ').slice(0, 200), command, shell: null };
+    return { script: command.join(' ').slice(0, 200), command, shell: null, isScript: false };
   }
   if (!script) {
     throw new RunyardError('bad_request', 'The run configuration says neither "script" nor "command".', {
@@ -125,37 +160,31 @@ async function whatToRun(
   const name = relative.split(path.sep).join('/');
   return {
     script: name,
-    command: [interpreter, '-u', name.startsWith('-') ? `./${name}` : name, ...args],
+    command: ['-u', name.startsWith('-') ? `./${name}` : name, ...args],
     shell: null,
+    isScript: true,
   };
 }
 
 /** As on this machine, but looked for on the host, when the run starts there. */
 function remoteInterpreter(
-  configuration: RunConfiguration,
+  named: string | null,
   submitter: Submitter,
   settings: Pick<ComputeSettings, 'interpreter'>,
 ): string {
-  const named = configuration.environment?.python?.interpreterPath;
-  const asked =
-    (named && named !== 'python' ? named : undefined) ??
-    submitter.interpreter ??
-    settings.interpreter ??
-    python3;
+  const asked = named ?? submitter.interpreter ?? settings.interpreter ?? python3;
   if (unfit.test(asked))
     throw new RunyardError('bad_request', 'The interpreter holds a NUL or half a character.');
   return asked;
 }
 
-/** The configuration's interpreter, else the one the person has selected, else python3 of their PATH. */
+/** The environment's interpreter, else the one the person has selected, else python3 of their PATH. */
 export async function findInterpreter(
   folder: string,
-  configuration: RunConfiguration,
+  named: string | null,
   submitter: Submitter,
 ): Promise<string> {
-  const named = configuration.environment?.python?.interpreterPath;
-  // "python" is what Azure writes when nobody said anything.
-  const asked = (named && named !== 'python' ? named : undefined) ?? submitter.interpreter ?? python3;
+  const asked = named ?? submitter.interpreter ?? python3;
   const candidates = asked.includes('/')
     ? [path.resolve(folder, asked)]
     : (submitter.environment['PATH'] ?? process.env['PATH'] ?? '')
@@ -211,14 +240,6 @@ function refuseUnsupported(configuration: RunConfiguration): void {
 
 /** What Azure would have prepared and this version does not: said before, not found out after. */
 function warnAboutUnused(configuration: RunConfiguration, warnings: string[]): void {
-  const { environment } = configuration;
-  if (environment?.docker?.enabled || configuration.docker?.useDocker || configuration.docker?.enabled) {
-    warnings.push('The docker section is not used: the command runs on the machine itself.');
-  }
-  const managed = environment?.python?.userManagedDependencies === false;
-  if (managed && (environment.python?.condaDependenciesFile || environment.python?.condaDependencies)) {
-    warnings.push('The conda dependencies are not installed: the interpreter is used as it is.');
-  }
   for (const key of ['data', 'dataReferences', 'outputData'] as const) {
     const section = configuration[key];
     if (section && Object.keys(section).length > 0) warnings.push(`The section "${key}" is not used yet.`);

@@ -1,0 +1,93 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  environmentDefinitionSchema,
+  type CreateEnvironmentRequest,
+  type EnvironmentDefinition,
+} from '../api/environment.ts';
+import { RunyardError } from '../api/errors.ts';
+import type { Blobs } from '../store/blobs.ts';
+import { azureFiles, readAzureEnvironment } from './azure.ts';
+import { readConda } from './conda.ts';
+import { storeContext } from './context.ts';
+import { checkDefinition } from './definition.ts';
+import { copiedPaths } from './dockerfile.ts';
+import { readPyProject } from './pyproject.ts';
+import { textReader } from './read-text.ts';
+import { readRequirements } from './requirements.ts';
+
+type Into = Pick<CreateEnvironmentRequest, 'image' | 'into' | 'interpreter'>;
+
+/** A definition that was read from a file; what it needs beside is stored. */
+export interface FromFile {
+  definition: EnvironmentDefinition;
+  warnings: string[];
+}
+
+/**
+ * Reads a requirements.txt, conda file, pyproject.toml, Dockerfile, or Azure's `azureml_environment.json` (or the
+ * folder of one). Call it while blobs are in `using`. Throws `bad_request` for anything else, `not_found`.
+ */
+export async function definitionFromFile(blobs: Blobs, asked: string, into: Into = {}): Promise<FromFile> {
+  const file = await fileMeant(asked);
+  const folder = path.dirname(file);
+  const name = path.basename(file);
+  const read = textReader(folder);
+  const text = await read(name);
+  const warnings: string[] = [];
+  let found: Partial<EnvironmentDefinition>;
+  let paths: string[] | null;
+  let docker = false;
+  if (name === azureFiles.definition) {
+    const azure = await readAzureEnvironment(text, read);
+    warnings.push(...azure.warnings);
+    ({ paths, definition: found } = azure);
+  } else if (/dockerfile/i.test(name) || /\.dockerfile$/i.test(name)) {
+    found = { dockerfile: text };
+    docker = true;
+    paths = copiedPaths(text);
+    if (into.image !== undefined)
+      throw new RunyardError('bad_request', 'A Dockerfile names its own base image.', {
+        action: 'Leave out the image.',
+      });
+  } else if (name === 'pyproject.toml') {
+    const project = readPyProject(text, name);
+    warnings.push(...project.warnings);
+    const requirements = await readRequirements(name, () => Promise.resolve(project.requirements.join('\n')));
+    found = { requirements: requirements.text };
+    paths = requirements.paths;
+  } else if (/\.ya?ml$/i.test(name)) {
+    const conda = await readConda(text, name, read);
+    warnings.push(...conda.warnings);
+    found = { condaSpecification: conda.specification, variables: conda.variables };
+    paths = conda.paths;
+  } else if (/\.(txt|in|pip)$/i.test(name)) {
+    const requirements = await readRequirements(name, read);
+    found = { requirements: requirements.text };
+    paths = requirements.paths;
+  } else {
+    throw new RunyardError('bad_request', `${name} is nothing an environment can be made of.`, {
+      action:
+        'Use a requirements.txt, environment.yml, pyproject.toml, Dockerfile or azureml_environment.json.',
+    });
+  }
+  const definition = checkDefinition(
+    environmentDefinitionSchema.parse({
+      ...found,
+      ...(into.image === undefined ? {} : { image: into.image }),
+      ...(into.into === undefined ? {} : { into: into.into }),
+      ...(into.interpreter === undefined ? {} : { interpreter: into.interpreter }),
+    }),
+  );
+  return {
+    definition: { ...definition, context: await storeContext(blobs, folder, paths, { docker }) },
+    warnings,
+  };
+}
+
+async function fileMeant(asked: string): Promise<string> {
+  if (!path.isAbsolute(asked)) throw new RunyardError('bad_request', `"${asked}" is not an absolute path.`);
+  const found = await stat(asked).catch(() => undefined);
+  if (!found) throw new RunyardError('not_found', `There is no ${asked}.`);
+  return found.isDirectory() ? path.join(asked, azureFiles.definition) : asked;
+}
