@@ -156,6 +156,25 @@ export function addComputeCommands(program: Command, register: Register): void {
 
   register(
     compute
+      .command('engine')
+      .argument('<name>', 'a compute target, as "runyard compute list" names it')
+      .description('The container engine there, and the images it has'),
+    async (context, [name]) => {
+      if (name !== localCompute) await connectFirst(context, name!);
+      const engine = await context.client.call('getEngine', { params: { compute: name! } });
+      print(context.json, engine, () => [
+        engine.kind === null
+          ? 'no container engine'
+          : `${engine.kind} ${engine.version ?? ''}${engine.rootless ? ', rootless' : ''}${engine.running ? '' : ', not running'}`,
+        ...[engine.problem, engine.action].filter((text) => text !== null),
+        ...engine.images.map((image) => `${image.name}  ${formatBytes(image.bytes)}`),
+      ]);
+      if (!engine.running) failed();
+    },
+  );
+
+  register(
+    compute
       .command('clean')
       .argument('<name>', 'a compute target, as "runyard compute list" names it')
       .description('Remove old run folders and cached files there now; what exists only there stays'),
@@ -166,7 +185,7 @@ export function addComputeCommands(program: Command, register: Register): void {
         context.json,
         cleaned,
         () =>
-          `removed ${counted(cleaned.runs, 'run folder')} and ${counted(cleaned.blobs, 'cached file')}, ${formatBytes(cleaned.bytes)}`,
+          `removed ${counted(cleaned.runs, 'run folder')}, ${counted(cleaned.blobs, 'cached file')} and ${counted(cleaned.environments, 'built environment')}, ${formatBytes(cleaned.bytes)}`,
       );
     },
   );

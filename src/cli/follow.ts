@@ -4,6 +4,7 @@ import { isTerminal } from '../api/run-status.ts';
 import type { Context } from './context.ts';
 
 const logPath = 'user_logs/std_log.txt';
+const buildPath = 'user_logs/build_log.txt';
 const slowPollMs = 2000;
 
 /** Waits until a run has ended; says each change of its status. */
@@ -42,29 +43,33 @@ export async function waitForEnd(context: Context, id: string, onRun: (run: Run)
 }
 
 /**
- * Writes a run's log as it comes, from its beginning, until the run has ended; the ended run is the result.
- * `write` takes bytes, so that nothing of the log is changed on its way.
+ * Writes a run's log as it comes, from its beginning, until the run has ended; the ended run is the result. What the
+ * build of its environment says goes to `writeBuild`. They take bytes, so that nothing of the log is changed on its way.
  */
 export async function followLog(
   context: Context,
   id: string,
   write: (bytes: Uint8Array) => void,
+  writeBuild: (bytes: Uint8Array) => void,
 ): Promise<Run> {
   const params = await context.params({ run: id });
-  let offset = 0;
+  const logs = [
+    { path: buildPath, offset: 0, write: writeBuild },
+    { path: logPath, offset: 0, write },
+  ];
   let reading: Promise<void> | undefined;
   let again = false;
   const read = async () => {
     do {
       again = false;
-      for (;;) {
-        const { data } = await context.client.bytes('readArtifact', {
-          params,
-          query: { path: logPath, offset },
-        });
-        if (data.byteLength === 0) break;
-        write(data);
-        offset += data.byteLength;
+      for (const log of logs) {
+        for (;;) {
+          const { path, offset } = log;
+          const { data } = await context.client.bytes('readArtifact', { params, query: { path, offset } });
+          if (data.byteLength === 0) break;
+          log.write(data);
+          log.offset += data.byteLength;
+        }
       }
     } while (again);
   };
@@ -77,7 +82,8 @@ export async function followLog(
   };
   const subscription = context.client.events(params['workspace']!, {
     onEvent: (event) => {
-      if (event.type === 'log' && event.runId === id && event.path === logPath) void look();
+      if (event.type === 'log' && event.runId === id && logs.some(({ path }) => path === event.path))
+        void look();
       else if (event.type === 'hello') void look();
     },
   });

@@ -4,6 +4,7 @@ import { Context, type GlobalOptions } from './context.ts';
 import { printError, printJsonError } from './output.ts';
 import { exit, type Register } from './register.ts';
 import { addComputeCommands } from './compute-commands.ts';
+import { addEnvironmentCommands } from './environment-commands.ts';
 import { addRunCommands } from './run-commands.ts';
 import { addServerCommands } from './server-commands.ts';
 import { addSnapshotCommands } from './snapshot-commands.ts';
@@ -47,6 +48,7 @@ export async function main(argv: string[]): Promise<void> {
   addSnapshotCommands(program, register);
   addWorkspaceCommands(program, register);
   addComputeCommands(program, register);
+  addEnvironmentCommands(program, register);
   addServerCommands(program, register);
   try {
     await program.parseAsync(argv);

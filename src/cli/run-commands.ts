@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Run } from '../api/entities.ts';
@@ -16,6 +17,7 @@ import { connectFirst } from './prompting.ts';
 import { describe, showMetrics } from './run-views.ts';
 import { fetchFiles, sayWhatStayed } from './fetch.ts';
 import { failed, type Register } from './register.ts';
+import { submitterEnvironment } from './submitter.ts';
 
 interface SubmitOptions {
   config?: string;
@@ -27,6 +29,8 @@ interface SubmitOptions {
   tag?: string[];
   name?: string;
   python?: string;
+  environment?: string;
+  image?: string;
   evenIfAway?: boolean;
   wait?: boolean;
   follow?: boolean;
@@ -38,6 +42,8 @@ interface RerunOptions {
   compute?: string;
   experiment?: string;
   python?: string;
+  environment?: string;
+  image?: string;
   name?: string;
   evenIfAway?: boolean;
   wait?: boolean;
@@ -75,6 +81,11 @@ export function addRunCommands(program: Command, register: Register): void {
         '--python <interpreter>',
         'the interpreter; by default python3 of your PATH, on a host what its compute target says',
       )
+      .option(
+        '--environment <environment>',
+        'a registered one (name or name:version), or a requirements.txt, environment.yml, pyproject.toml, Dockerfile',
+      )
+      .option('--image <name>', 'in a container of this image')
       .option('--name <name>', "the run's display name")
       .option('--tag <key=value...>', 'a tag')
       .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
@@ -139,7 +150,7 @@ export function addRunCommands(program: Command, register: Register): void {
         });
       }
       if (options.follow) {
-        const ended = await followLog(context, id!, writer(context.json));
+        const ended = await followLog(context, id!, writer(context.json), buildWriter(context.json));
         if (ended.status !== 'Completed') failed();
         return;
       }
@@ -232,6 +243,8 @@ export function addRunCommands(program: Command, register: Register): void {
       .option('--compute <name>', 'another compute target; local is this machine')
       .option('--experiment <name>', 'another experiment')
       .option('--python <interpreter>', 'another interpreter')
+      .option('--environment <environment>', 'another environment, as in "run submit"')
+      .option('--image <name>', 'in a container of this image')
       .option('--name <name>', "the new run's display name")
       .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
       .option('--wait', 'wait for the end; exit code 1 when the run failed')
@@ -241,12 +254,14 @@ export function addRunCommands(program: Command, register: Register): void {
       const configuration = {
         ...(args.length > 0 || options.args === false ? { arguments: args } : {}),
         ...(options.compute ? { target: options.compute } : {}),
+        ...inImage(options),
       };
       const body = {
         ...(Object.keys(configuration).length > 0 ? { configuration } : {}),
         experiment: options.experiment,
         displayName: options.name,
         interpreter: options.python,
+        useEnvironment: environmentOf(options.environment),
         environment: submitterEnvironment(),
         requestId: randomUUID(),
       };
@@ -299,6 +314,7 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
     ...(scriptArguments.length > 0 ? { arguments: scriptArguments } : {}),
     ...(options.command ? { command: options.command, script: null } : {}),
     ...(options.compute ? { target: options.compute } : {}),
+    ...inImage(options),
   };
   const absolute = path.resolve(folder!);
   const body: SubmitRequest = {
@@ -309,6 +325,7 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
     displayName: options.name,
     tags,
     interpreter: options.python,
+    useEnvironment: environmentOf(options.environment),
     environment: submitterEnvironment(),
     requestId: randomUUID(),
   };
@@ -322,6 +339,24 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
     await context.client.call('submitRun', { params: await context.params(), body }),
     options,
   );
+}
+
+function inImage({ image, environment }: { image?: string; environment?: string }): object {
+  if (image === undefined) return {};
+  if (environment !== undefined) {
+    throw new RunyardError('bad_request', 'An environment says itself which image it is.', {
+      action: 'Leave out --image or --environment.',
+    });
+  }
+  return { docker: { useDocker: true, baseImage: image } };
+}
+
+/** A file by its absolute path; anything else is the name of an environment. */
+function environmentOf(asked: string | undefined): string | undefined {
+  if (asked === undefined) return undefined;
+  // "digits" may be a folder here as well; files that environments are made of have a dot or are Dockerfiles.
+  const looksLikeFile = /[/\\.]/.test(asked) || /^Dockerfile/.test(asked);
+  return looksLikeFile && existsSync(asked) ? path.resolve(asked) : asked;
 }
 
 /** What keeps a host away is said before anything is written; `--even-if-away` goes on then. */
@@ -381,7 +416,7 @@ async function afterSubmit(
   }
   if (!context.json) process.stderr.write(`${runLine(run)}\n`);
   const ended = options.follow
-    ? await followLog(context, run.id, writer(context.json))
+    ? await followLog(context, run.id, writer(context.json), buildWriter(context.json))
     : await waitForEnd(context, run.id, () => {});
   if (context.json) print(true, ended, () => '');
   else process.stderr.write(`${runLine(ended)}\n`);
@@ -400,19 +435,18 @@ function asNumber(text: string): number {
   return value;
 }
 
+/** What an environment's build says goes beside the log: the one is the script's own. */
+function buildWriter(json: boolean): (bytes: Uint8Array) => void {
+  if (!json) return (bytes) => void process.stderr.write(bytes);
+  const decoder = new TextDecoder();
+  return (bytes) =>
+    void process.stdout.write(`${JSON.stringify({ build: decoder.decode(bytes, { stream: true }) })}\n`);
+}
+
 /** Bytes as they are; with --json a string a line. */
 function writer(json: boolean): (bytes: Uint8Array) => void {
   if (!json) return (bytes) => void process.stdout.write(bytes);
   const decoder = new TextDecoder();
   return (bytes) =>
     void process.stdout.write(`${JSON.stringify({ log: decoder.decode(bytes, { stream: true }) })}\n`);
-}
-
-function submitterEnvironment(): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) {
-    if (value !== undefined && !name.startsWith('npm_') && !name.startsWith('RUNYARD_'))
-      environment[name] = value;
-  }
-  return environment;
 }

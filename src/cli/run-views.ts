@@ -53,6 +53,7 @@ export function describe(run: RunDetail): string[] {
     ['experiment', run.experiment],
     ['status', `${run.status}${run.statusReason ? ` - ${run.statusReason}` : ''}`],
     ['compute', run.compute],
+    ['environment', run.environment.label],
     ['command', run.command.join(' ')],
     ['folder', run.sourceDirectory],
     ['created', formatTime(run.createdAt)],

@@ -5,6 +5,7 @@ import { RunyardError } from '../api/errors.ts';
 import type { Context } from './context.ts';
 import { writeFileFrom } from './download.ts';
 import { untilInterrupted } from './interrupt.ts';
+import { jsonLines } from './json-lines.ts';
 import { lookBefore } from './look-before.ts';
 import { counted, formatBytes, formatTime, print, table } from './output.ts';
 import type { Register } from './register.ts';
@@ -161,8 +162,7 @@ async function dryRun(context: Context, folder: string): Promise<void> {
   const all: DryRunLine[] = [];
   await untilInterrupted(async (signal) => {
     const stream = await context.client.stream('dryRunSnapshot', { body: { folder }, signal });
-    for await (const line of linesOf(stream)) {
-      const one = JSON.parse(line) as DryRunLine;
+    for await (const one of jsonLines<DryRunLine>(stream)) {
       if (context.json) all.push(one);
       else process.stdout.write(`${dryRunText(one)}\n`);
     }
@@ -179,17 +179,6 @@ function dryRunText(line: DryRunLine): string {
     return `leave out ${''.padStart(12)}  ${shown(line.leftOut, line.folder ? 'folder' : 'file')}  (${where})`;
   }
   return `${counted(line.files, 'file')}, ${formatBytes(line.bytes)}`;
-}
-
-async function* linesOf(stream: NodeJS.ReadableStream): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const part of stream) {
-    const lines = (rest + decoder.decode(part as Buffer, { stream: true })).split('\n');
-    rest = lines.pop()!;
-    yield* lines.filter(Boolean);
-  }
-  if (rest) yield rest;
 }
 
 async function show(context: Context, [id, file]: string[]): Promise<void> {

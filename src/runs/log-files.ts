@@ -16,6 +16,8 @@ export interface LogPosition {
 
 /** The command's own log; what was seen of it is never thrown away, whatever the script does to the file. */
 export const mainLog = 'user_logs/std_log.txt';
+/** Of the environment's build. */
+export const buildLog = 'user_logs/build_log.txt';
 
 /** Logs that are open at a time: a script may write thousands of files under logs/. */
 const mostHandles = 64;

@@ -17,7 +17,7 @@ import { Collector } from './collector.ts';
 import type { EnvironmentSource } from './configuration/resolve.ts';
 import { downloadRun } from './download.ts';
 import { GarbageCollector } from './garbage-collector.ts';
-import { fileSize, mainLog, readPart, removeFolder } from './log-files.ts';
+import { buildLog, fileSize, mainLog, readPart, removeFolder } from './log-files.ts';
 import { readWindow, type Axis } from './metrics/window.ts';
 import * as queries from './queries.ts';
 import type { Sized } from './snapshots/service.ts';
@@ -216,7 +216,7 @@ export class RunService {
   ): Promise<{ size: number; data: Uint8Array }> {
     const row = queries.runRow(this.reader, id);
     const artifact = queries.artifactRows(this.reader, row.seq).find((one) => one.path === file);
-    if (file === mainLog || (artifact && isLog(file))) {
+    if (file === mainLog || file === buildLog || (artifact && isLog(file))) {
       return readPart(this.logFile(id, artifact?.attempt ?? Math.max(1, row.attempts), file), offset, length);
     }
     if (!artifact) throw new RunyardError('not_found', `The run ${id} has no file "${file}".`);
