@@ -80,6 +80,8 @@ async function readDependencies(
     name === file ? pip.join('\n') : read(name),
   );
   into.specification.pip = text.split('\n').filter(Boolean);
+  // Written or not, pip is there when it has something to do.
+  into.specification.conda = into.specification.conda.filter((one) => one !== 'pip');
   into.paths = paths;
 }
 
