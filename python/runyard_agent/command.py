@@ -7,11 +7,21 @@ from . import prctl
 from .errors import AgentError
 from .signals import restore
 from .text import fs
+from .tool import find
 
 
 def argv_of(spec):
     """The arguments to execute."""
     return ["/bin/sh", "-c", spec["shell"]] if spec["shell"] is not None else list(spec["command"])
+
+
+def interpreter_of(spec, variables):
+    """How to run the Python that is the command, as the first words of a command line; None for other programs."""
+    words = spec["command"] or []
+    if not words or not os.path.basename(words[0]).startswith("python"):
+        return None
+    program = words[0] if "/" in words[0] else find(words[0], variables.get("PATH"))
+    return [program] if program is not None else None
 
 
 def missing_script(spec, code):

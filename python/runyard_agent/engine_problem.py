@@ -10,9 +10,8 @@ _OTHERWISE = "or choose another environment."
 
 #: What the engines' own programs say, in small letters.
 _AWAY = ("cannot connect to the docker daemon", "is the docker daemon running", "error during connect",
-         "cannot connect to podman", "unable to connect to podman", "connection refused", "connection reset by peer",
-         "failed to connect to the docker api", "docker daemon is not running", "unexpected eof",
-         "error while dialing")
+         "failed to connect to the docker api", "docker daemon is not running", "cannot connect to podman",
+         "unable to connect to podman")
 _CLOSED = ("permission denied while trying to connect", "got permission denied", "dial unix", "access is denied")
 
 
@@ -22,6 +21,7 @@ class EngineProblem(AgentError):
     def __init__(self, message, action, start=None, away=False):
         AgentError.__init__(self, "engine", message, action)
         self.start = start
+        self.kind = None  # of the engine, where there is one
         self.away = away  # it does not answer now, and may later
 
 
@@ -34,6 +34,13 @@ def nothing():
 def of_text(engine, text, whatever=False):
     """The EngineProblem that the stderr of the engine's program tells of; None when it tells of something else (with
     `whatever` that is one, too). `text` None: it did not answer in time."""
+    found = _of_text(engine, text, whatever)
+    if found is not None:
+        found.kind = engine.kind
+    return found
+
+
+def _of_text(engine, text, whatever):
     if text is None:
         return _away(engine, "does not answer")
     lower = text.lower()
@@ -127,13 +134,11 @@ def _closed(engine):
 
 def _in_group(name):
     """(this user's name, whether it is listed in a group)."""
-    import grp  # late: hardly ever needed
-    import pwd
+    user = "User %d" % os.getuid()
     try:
+        import grp  # late: hardly ever needed, and not in every Python
+        import pwd
         user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return "user %d" % os.getuid(), False
-    try:
         return user, user in grp.getgrnam(name).gr_mem
-    except KeyError:
+    except (ImportError, KeyError):
         return user, False

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from . import PROTOCOL, artifacts, canary, checks, config, gpus, interpreter, processes
+from . import PROTOCOL, artifacts, canary, checks, config, engine_methods, gpus, interpreter, processes
 from .atomic import read_object, write_json
 from .errors import AgentError, is_full
 from .facts import facts
@@ -34,6 +34,7 @@ class Methods(object):
         self._table = {
             "hello": self._hello, "host.load": self._host_load, "host.configure": self._host_configure,
             "host.interpreter": self._interpreter, "host.clean": self._clean,
+            "host.engine": self._engine, "host.engine.canary": self._engine_canary,
             "host.canary": self._canary, "host.canary.check": self._canary_check,
             "blobs.missing": self._blobs_missing, "blobs.put": self._blobs_put,
             "run.submit": self._submit, "run.cancel": self._cancel, "run.status": self._status,
@@ -86,6 +87,12 @@ class Methods(object):
 
     def _canary_check(self, params, _):
         return canary.look(params), b""
+
+    def _engine(self, _params, _):
+        return (yield from engine_methods.describe(self._root)), b""
+
+    def _engine_canary(self, _params, _):
+        return (yield from engine_methods.canary(self._root)), b""
 
     def _clean(self, _params, _):
         return (yield from self._server.clean_up.now()), b""

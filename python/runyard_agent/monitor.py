@@ -25,15 +25,16 @@ class Monitor(object):
         self.probe.start()
 
     def measure(self, found, ticks):
-        """Writes one line: `found` is the process tree, `ticks` its CPU time in hundredths of a second."""
+        """Writes one line: `found` is the process tree, `ticks` its CPU time in hundredths of a second. None where
+        the processes cannot be seen."""
         now = time.monotonic()
         self.next = now + self._seconds
         passed = max(now - self._then, 0.001)
         line = {
             "n": self._file.count + 1,
             "t": now_ms(),
-            "cpu": round(max(0, ticks - self._ticks) / 100.0 / passed, 3),
-            "rss": sum(process.rss for process in found.values()),
+            "cpu": None if found is None else round(max(0, ticks - self._ticks) / 100.0 / passed, 3),
+            "rss": None if found is None else sum(process.rss for process in found.values()),
             "host_cpu": self._host.cpu(),
             "host_memory": memory_used(),
             "gpus": [{"index": gpu["index"], "utilisation": gpu["utilisation"], "memory": gpu["memory_used"]}

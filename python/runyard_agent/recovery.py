@@ -4,8 +4,10 @@ import os
 import sys
 import time
 
-from . import failure, processes
+from . import container, failure, processes
 from .atomic import read_object
+from .container_sweep import ContainerSweep
+from .errors import AgentError
 from .host import boot_id
 from .layout import all_attempts
 from .locks import is_held, try_lock
@@ -27,17 +29,21 @@ class Recovery(object):
         self._kicker = kicker
         self.living = {}  # (run, attempt) -> Attempt
         self._busy = set()
+        self.containers = ContainerSweep(root)
 
     def find(self):
-        """A generator (turns) that finds the attempts that have not ended."""
+        """A generator (turns) that finds the attempts that have not ended, and the containers that are left."""
         for count, attempt in enumerate(all_attempts(self._root)):
             if count % 20 == 0:
                 yield
             if state_of(attempt) not in TERMINAL:
                 self.living[attempt.key] = attempt
+            else:
+                self.containers.add(attempt)
 
     def watch(self, jobs):
         """A generator that looks after them for ever."""
+        jobs.add(self.containers.watch())
         while True:
             for key, attempt in list(self.living.items()):
                 if key not in self._busy and not is_held(attempt.lock):
@@ -51,6 +57,7 @@ class Recovery(object):
     def _look(self, attempt, jobs):
         if not attempt.exists() or state_of(attempt) in TERMINAL:
             self.living.pop(attempt.key, None)
+            self.containers.add(attempt)
             return
         hopeless = attempt.key in self._kicker.hopeless
         if self._in_line(attempt) and not hopeless:
@@ -82,7 +89,8 @@ class Recovery(object):
             code, message = "host_restarted", "The host was restarted while the run was %s." % record.state.lower()
             rest = ""
         else:
-            rest = yield from end_leftovers(attempt)
+            rest = yield from _end_container(attempt)
+            rest += yield from end_leftovers(attempt)
             if hopeless:
                 code = "prepare"
                 message = "The run's supervisor could not be started; see supervisor.log in %s." % attempt.folder
@@ -91,10 +99,11 @@ class Recovery(object):
         error = failure.error(code, message + rest, attempt.log)
         launch = read_object(attempt.launch) or {}
         self._line.withdraw(launch.get("ticket"))
-        try:
-            os.unlink(attempt.environment)
-        except OSError:
-            pass
+        for path in (attempt.environment, attempt.container_script, attempt.container_began):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
         for name in os.listdir(attempt.folder):
             if name.endswith(".tmp"):
                 os.unlink(attempt.folder + "/" + name)  # half written when the kill came
@@ -102,13 +111,33 @@ class Recovery(object):
         while not record.write():
             yield 1.0
         self.living.pop(attempt.key, None)
+        self.containers.add(attempt)
+
+
+def _end_container(attempt):
+    """A generator (turns) that ends the container of an attempt whose supervisor is gone. Returns a sentence about
+    what is left of it."""
+    found = container.kept(attempt)
+    if found is None:
+        return ""
+    grace = _grace(attempt)
+    try:
+        yield from found.look()
+    except AgentError:
+        pass  # ended without it where it can be
+    # The one that is just being made is not there yet: the sweep looks for it again.
+    return (yield from container.put_away(found, grace, forget=found.identity is not None))
+
+
+def _grace(attempt):
+    grace = (read_object(attempt.spec) or {}).get("grace_seconds")
+    return min(grace, 40.0) if isinstance(grace, (int, float)) else 10.0
 
 
 def end_leftovers(attempt):
     """A generator (turns) that ends every process of an attempt whose supervisor is gone: SIGTERM, the grace,
     SIGKILL. Returns a sentence about what could not be ended, empty when all is gone."""
-    grace = (read_object(attempt.spec) or {}).get("grace_seconds")
-    deadline = time.monotonic() + (min(grace, 40.0) if isinstance(grace, (int, float)) else 10.0)
+    deadline = time.monotonic() + _grace(attempt)
     asked = set()
     pause = 0.01
     while True:

@@ -3,6 +3,8 @@
 import os
 import time
 
+from .layout import attempts_of
+
 #: Bytes of a path below the removed folder from which on a folder is moved up, and folders found at a time.
 _DEEP = 2000
 _AT_A_TIME = 1000
@@ -13,9 +15,19 @@ def set_apart(root, folder):
 
     The name cannot be a run's, so that what a kill leaves is found by `left_behind`.
     """
+    keep_container_files(root, folder)
     trash = "%s/runs/.trash-%d-%d" % (root, os.getpid(), int(time.time() * 1e6))
     os.rename(folder, trash)
     return remove(trash)
+
+
+def keep_container_files(root, folder):
+    """Moves what stands for containers that could not be removed yet to where ContainerSweep finds it."""
+    for attempt in attempts_of(root, os.path.basename(folder)):
+        if os.path.exists(attempt.container):
+            place = root + "/environments/containers"
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            os.rename(attempt.container, "%s/%s-%d.json" % (place, attempt.run, attempt.number))
 
 
 def left_behind(root):

@@ -44,6 +44,7 @@ class Tool(object):
 
     def __init__(self, argv, seconds, variables=None, limit=1 << 20, errors=False, output=None, bound=False):
         self.result = None
+        self.output = ""  # as far as it came, whatever the exit code
         self.errors = ""
         self.code = None
         self.status = None  # as `wait` gives it
@@ -162,10 +163,11 @@ class Tool(object):
         if kill and not ended:
             return
         texts = [b"".join(parts).decode("utf-8", "replace") for parts in self._parts.values()]
+        self.output = texts[0]
         self.errors = texts[1] if len(texts) > 1 else ""
         self.code = 128 + os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else os.WEXITSTATUS(self.status)
         if not kill and self.code == 0:
-            self.result = texts[0]
+            self.result = self.output
 
 
 def output_of(argv, seconds, variables=None):
