@@ -1,4 +1,5 @@
-"""The agent's entry: `serve --root DIR --nonce N [--blobs DIR]...`, `supervise ...` (started by serve), `--version`."""
+"""The agent's entry: `serve --root DIR --nonce N [--blobs DIR]...`, `supervise ...` and `build ...` (started by it),
+`--version`."""
 
 import os
 import sys
@@ -43,6 +44,11 @@ def main(arguments):
             from runyard_agent import supervise
             return supervise.main(found["--root"][0], found["--run"][0], int(found["--attempt"][0]),
                                   int(found["--lock"][0]))
+    if command == "build":
+        found = options(arguments[1:], ("--root", "--key", "--build", "--lock"))
+        if found and all(len(values) == 1 for values in found.values()):
+            from runyard_agent import build
+            return build.main(found["--root"][0], found["--key"][0], int(found["--build"][0]), int(found["--lock"][0]))
     sys.stderr.write(USAGE + "\n")
     return 2
 

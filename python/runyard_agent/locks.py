@@ -39,6 +39,28 @@ def lock_now(fd):
         raise
 
 
+def share_now(path):
+    """A descriptor that holds the lock of an existing file together with others, None while one process has it for
+    itself, or when the file was taken away in between."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        mine, there = os.fstat(fd), os.stat(path)
+        if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+            return fd
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOENT):
+            os.close(fd)
+            raise
+    os.close(fd)
+    return None
+
+
 def is_held(path):
     """True while some process holds the lock of `path`."""
     try:

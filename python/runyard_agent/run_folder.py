@@ -2,7 +2,7 @@
 
 import os
 
-from . import checks
+from . import checks, spec_environment
 from .atomic import read_object, write_json
 from .errors import AgentError
 from .layout import attempts_of
@@ -20,13 +20,15 @@ _ENTRIES = 200
 
 class RunFolder(object):
     """One run. `collected` is when the last of its attempts was (epoch ms), None when it must stay; `waiting` says
-    what its living attempts are made from: (manifest, blob folders)."""
+    what its living attempts are made from: (manifest, blob folders); `environments` what they have to find built:
+    (environment, file of the variables)."""
 
     def __init__(self, root, name):
         self.name = name
         self.folder = "%s/runs/%s" % (root, name)
         self.size = 0
         self.waiting = []
+        self.environments = []
         self.stamp = []
         times = []
         for attempt in sorted(attempts_of(root, name), key=lambda attempt: attempt.number):
@@ -59,14 +61,18 @@ class RunFolder(object):
         return time
 
     def _note_blobs(self, attempt):
-        manifest = (read_object(attempt.spec) or {}).get("manifest")
+        spec = read_object(attempt.spec) or {}
         folders = (read_object(attempt.launch) or {}).get("blobs")
         if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
             folders = [attempt.root + "/blobs"]
         try:
-            self.waiting.append((checks.blob_hash(manifest), tuple(folders)))
+            self.waiting.append((checks.blob_hash(spec.get("manifest")), tuple(folders)))
+            wanted = spec_environment.check(spec.get("environment"))
         except AgentError:
-            pass  # a script wrote over it, and so has its working copy
+            return  # a script wrote over it, and so has its working copy
+        self.waiting.extend((context, tuple(folders)) for context in spec_environment.contexts(wanted))
+        if wanted is not None and wanted["recipe"] is not None:
+            self.environments.append((wanted, attempt.environment))
 
     def measure(self):
         """A generator (turns) that returns `(bytes on disk, whether every folder could be looked into)`. What could
@@ -76,7 +82,7 @@ class RunFolder(object):
         if known.get("stamp") == self.stamp and _is_number(known.get("bytes")):
             self.size = known["bytes"]
             return self.size, known.get("whole") is True
-        self.size, whole = yield from _size_of(self.folder)
+        self.size, whole = yield from size_of(self.folder)
         if self.ended:
             try:
                 write_json(path, {"stamp": self.stamp, "bytes": self.size, "whole": whole})
@@ -99,7 +105,8 @@ def _stamp(path):
     return [found.st_ino, found.st_mtime_ns, found.st_size]
 
 
-def _size_of(folder):
+def size_of(folder):
+    """A generator (turns) that returns `(bytes on disk, whether every folder could be looked into)` of a folder."""
     size, whole, count = 0, True, 0
     waiting = [folder.encode("utf-8", "surrogateescape")]
     while waiting:

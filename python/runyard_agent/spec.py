@@ -1,6 +1,6 @@
 """spec.json: what to run. Refused as a whole before anything is written."""
 
-from . import PROTOCOL, checks
+from . import PROTOCOL, checks, spec_environment
 from .errors import AgentError
 
 
@@ -18,6 +18,8 @@ def check(spec):
     for name in ("experiment", "workspace"):
         _text(found.setdefault(name, ""), name)
     _command(found)
+    found["environment"] = spec_environment.check(found.get("environment"))
+    _python(found)
     variables = found["variables"] = found.get("variables") or {}
     check_variables(variables, "variables")
     if not isinstance(found.setdefault("inherit_environment", True), bool):
@@ -56,6 +58,16 @@ def _command(spec):
     elif (not isinstance(command, list) or not command or not command[0]
           or not all(isinstance(word, str) and "\0" not in word for word in command)):
         raise AgentError("bad_request", "command must be a list of strings that starts with a program.")
+
+
+def _python(spec):
+    """With `python` the first word of the command stands for the environment's Python."""
+    if not isinstance(spec.setdefault("python", False), bool):
+        raise AgentError("bad_request", "python must be true or false.")
+    if spec["python"] and spec["environment"] is None:
+        raise AgentError("bad_request", "python is true, but there is no environment whose Python it could be.")
+    if spec["python"] and spec["command"] is None:
+        raise AgentError("bad_request", "python is true, but there is no command whose first word it could be.")
 
 
 def _text(value, name):

@@ -8,6 +8,7 @@ from .atomic import write_json
 from .errors import AgentError
 from .launch import own_launcher
 from .layout import Attempt
+from .spec_environment import contexts
 
 #: Blobs looked up between two turns of the event loop.
 _SLICE = 500
@@ -24,8 +25,11 @@ def submit(root, store, line, params):
         return attempt, _existing(attempt)
     # Folders of blobs that the server shares with this host: nothing of them was sent.
     folders = store.folders + checks.absolute_paths(params.get("blobs"), "blobs")
-    for _ in _check_snapshot(folders, wanted["manifest"]):
+    for _ in check_manifest(folders, wanted["manifest"], "the snapshot"):
         yield
+    for hash in contexts(wanted["environment"]):
+        for _ in check_manifest(folders, hash, "the environment's files"):
+            yield
     resources = wanted["resources"]
     if resources["gpus"] > len(gpus.listed(root)):
         raise AgentError("bad_request", "The run asks for %d GPUs; this host has %d."
@@ -74,10 +78,13 @@ def _write(temporary, attempt, folders, line, wanted, variables):
     return seq
 
 
-def _check_snapshot(folders, hash):
+def check_manifest(folders, hash, what):
+    """A generator (turns): a manifest and all that it names must be here, and count as used. AgentError not_found
+    otherwise; `what` they are stands in it."""
     found = blobs.use(folders, hash)
     if found is None:
-        raise AgentError("not_found", "The snapshot %s is not on the host." % hash, "Send its blobs first.")
+        raise AgentError("not_found", "The manifest %s of %s is not on the host." % (hash, what),
+                         "Send its blobs first.")
     count, missing = 0, []
     for entry in manifest.parse(blobs.read_checked(found[0], hash)):
         if entry.hash is None:
@@ -94,5 +101,5 @@ def _check_snapshot(folders, hash):
         if found is None:
             missing.append(entry)
     if missing:
-        raise AgentError("not_found", "%d of %d files of the snapshot are not on the host (%s, ...)."
-                         % (len(missing), count, missing[0].path), "Send the missing blobs, then submit again.")
+        raise AgentError("not_found", "%d of %d files of %s are not on the host (%s, ...)."
+                         % (len(missing), count, what, missing[0].path), "Send the missing blobs, then submit again.")

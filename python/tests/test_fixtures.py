@@ -71,8 +71,10 @@ class Frames(unittest.TestCase):
 class Documents(unittest.TestCase):
 
     def test_specs(self):
-        for name in ("spec.json", "spec-shell.json"):
+        for name in ("spec.json", "spec-shell.json", "spec-environment.json", "spec-container.json"):
             self.assertEqual(spec.check(load(name)), load(name))
+        older = {name: value for name, value in load("spec.json").items() if name not in ("python", "environment")}
+        self.assertEqual(spec.check(older), load("spec.json"))
         for case in load("specs-bad.json"):
             with self.assertRaises(AgentError, msg=case["why"]) as caught:
                 spec.check(case["spec"])
