@@ -136,6 +136,35 @@ export const needs = {
     suites: ['contract'],
     optional: true,
   },
+  // The engines of test/rig/docker, likewise.
+  dockerd: {
+    find: () => findAdmin('dockerd'),
+    packages: ['docker.io'],
+    suites: ['contract', 'python'],
+    optional: true,
+  },
+  docker: {
+    find: () => which('docker'),
+    packages: ['docker.io'],
+    suites: ['contract', 'python'],
+    optional: true,
+  },
+  debootstrap: {
+    find: () => findAdmin('debootstrap'),
+    packages: ['debootstrap'],
+    suites: ['contract', 'python'],
+    optional: true,
+  },
+  // Makes virtual environments; Debian has it in a package of its own.
+  venv: {
+    find: () =>
+      output('/usr/bin/python3', ['-c', 'import venv, ensurepip']) === undefined
+        ? undefined
+        : '/usr/bin/python3',
+    packages: ['python3-venv'],
+    suites: ['contract', 'python'],
+    optional: true,
+  },
   fonts: {
     find: () =>
       process.platform === 'darwin' ? '/System/Library/Fonts' : (hasFont('/usr/share/fonts') ?? undefined),
