@@ -4,15 +4,19 @@ import os
 import sys
 import time
 
-from . import command, environment, failure, prctl
+from . import command, engine, environment, failure, prctl
 from .atomic import read_json, read_object
+from .container import MissingImage
+from .container_run import ContainerRun, TimeIsOver
 from .errors import AgentError, from_os_error, is_full
+from .environment_wait import EnvironmentWait
 from .host import boot_id
 from .launch import Kicker
 from .layout import Attempt
 from .locks import lock_now
 from .materialise import materialise
 from .monitor import Monitor
+from .packages import Packages
 from .processes import end_signal, start_of
 from .record import Record, now_ms
 from .tree import Tree
@@ -26,6 +30,9 @@ KICK = 2.0
 #: Cancel must be over within 60 s, so no grace is longer; after SIGKILL this long, then what remains is named.
 LONGEST_GRACE = 40.0
 PATIENCE = 15.0
+
+#: The end waits so long for the list of packages (seconds).
+PACKAGES = 5.0
 
 
 class Stop(Exception):
@@ -50,6 +57,10 @@ class Supervisor(object):
         self.tree = Tree(attempt)
         self.wakeup = Wakeup()
         self.monitor = None
+        self.container = None  # the ContainerRun, where the command runs in one
+        self.waiting = None  # for its environment; held until the end, as what is in use
+        self.packages = None
+        self.started = None
         self.memory_kills = None
         self.subreaper = False
         self.next_beat = self.next_look = self.next_kick = 0.0
@@ -63,7 +74,7 @@ class Supervisor(object):
             # With the place in line taken, the next one may come and wait.
             self._kick()
             self._prepare(gpus)
-            self._watch()
+            self._watch_container() if self.container is not None else self._watch()
         except Stop as stop:
             self._end_stopped(stop)
         except AgentError as error:
@@ -111,18 +122,76 @@ class Supervisor(object):
         if missing is not None:
             raise AgentError("not_found", "The script %s is not in the snapshot." % missing,
                              "Correct the script's name in the run configuration, or check the ignore files.")
+        variables = read_json(self.attempt.environment) or {}
+        agent_folder = os.path.dirname(self.launch["launcher"][1])
+        ready = self._wait_for_environment(variables)
+        if ready is not None and ready.image is not None:
+            self._start_container(ready, variables, agent_folder, gpus)
+        else:
+            self._start_command(ready, variables, agent_folder, gpus)
+
+    def _wait_for_environment(self, variables):
+        """What the command finds installed, once it is there; None where it takes the host as it is."""
+        if self.spec.get("environment") is None:
+            return None
+        if self.waiting is None:
+            self.waiting = EnvironmentWait(self.attempt, self.spec["environment"], self.launch.get("blobs") or [],
+                                           variables)
+        reason = None
+        while True:
+            ready = self.waiting.poll()
+            if ready is not None:
+                return ready
+            if self.waiting.reason is not None and self.waiting.reason != reason:
+                reason = self.waiting.reason
+                self.record.change("Preparing", reason)
+            self.turn(0.05)
+
+    def _start_command(self, ready, variables, agent_folder, gpus):
+        """Starts the command on the host."""
         self.record.change("Starting", "Starting the command")
-        variables = environment.complete(self.attempt, self.spec, read_json(self.attempt.environment) or {},
-                                         os.path.dirname(self.launch["launcher"][1]), gpus)
+        spec = self.spec
+        if ready is not None:
+            variables = dict(variables, **ready.variables)
+            variables = {name: value for name, value in variables.items() if value is not None}
+            if spec.get("python") and ready.interpreter is not None:
+                spec = dict(spec, command=[ready.interpreter] + spec["command"][1:])
+        variables = environment.complete(self.attempt, spec, variables, agent_folder, gpus)
         self.memory_kills = failure.MemoryKills()
         self.subreaper = prctl.become_subreaper()
         try:
-            self.tree.command = command.start(self.spec, variables, self.attempt.code, self.attempt.log)
+            self.tree.command = command.start(spec, variables, self.attempt.code, self.attempt.log)
         except OSError as error:
             raise from_os_error(error, "starting the command")
+        self.has_begun(self.tree.command)
+        argv = command.interpreter_of(spec, variables)
+        if argv is not None:
+            self.list_packages(ready.facts if ready is not None else {"kind": "system", "interpreter": argv[0]}, argv,
+                               variables)
+
+    def _start_container(self, ready, variables, agent_folder, gpus):
+        """Starts the container in which the command runs."""
+        where = self.drive(engine.get(self.attempt.root, variables))
+        self.container = ContainerRun(self, where, ready, gpus)
+        try:
+            self.container.start(agent_folder)
+        except MissingImage:
+            if self.spec["environment"]["recipe"] is None:
+                raise
+            # It was built here, and somebody has removed it since.
+            self.waiting.lost()
+            self.container.take(self._wait_for_environment(variables))
+            self.container.start(agent_folder)
+
+    def has_begun(self, pid):
+        """The command runs now."""
         self.started = time.monotonic()
-        self.record.change("Running", "The command runs", pid=self.tree.command, started=now_ms())
+        self.record.change("Running", "The command runs", pid=pid, started=now_ms())
         _remove(self.attempt.environment)
+
+    def list_packages(self, facts, argv, variables):
+        """Says what the environment is, and begins to list the packages that the command can import, beside it."""
+        self.packages = Packages(self.attempt, facts, argv, variables)
 
     def _watch(self):
         """Until the command ends, or its time is over."""
@@ -136,9 +205,19 @@ class Supervisor(object):
                 self.next_look = now + LOOK
                 self._look()
             due = min(self.next_look, self.started + limit if limit is not None else self.next_look)
-            self.wakeup.wait(max(0.0, due - time.monotonic()))
-            self._turn()
+            self.turn(max(0.0, due - time.monotonic()))
         self._end_by_itself()
+
+    def _watch_container(self):
+        """Until the container ends, or its time is over."""
+        try:
+            ending = self.container.watch()
+        except TimeIsOver:
+            return self._end_late(self.spec["max_seconds"])
+        error = ending.error
+        self.record.change("Finalizing", ending.how, exit_code=ending.exit_code, signal=ending.signal)
+        rest = self._end_tree(0)
+        self._seal("Failed" if error else "Completed", (error["message"] if error else ending.how) + rest, error=error)
 
     def _look(self):
         """One look at the process tree, for the record and for the system metrics."""
@@ -178,7 +257,7 @@ class Supervisor(object):
     def _end_stopped(self, stop):
         grace = self.spec["grace_seconds"]
         if stop.kind == "cancel":
-            if self.tree.command is not None:
+            if self.tree.command is not None or self.container is not None:
                 self.record.change("CancelRequested", stop.reason)
             rest = self._end_tree(grace)
             self._take_exit_status()
@@ -189,6 +268,8 @@ class Supervisor(object):
             self._seal("Failed", stop.reason + rest, error=failure.error("signal", stop.reason, self.attempt.log))
 
     def _take_exit_status(self):
+        if self.container is not None:
+            self.record.status["exit_code"], self.record.status["signal"] = self.container.exit_status()
         status = self.tree.exit_status
         if status is not None and os.WIFSIGNALED(status):
             self.record.status["signal"] = os.WTERMSIG(status)
@@ -198,6 +279,8 @@ class Supervisor(object):
     def _end_tree(self, grace):
         """Ends every process of the run: SIGTERM, the grace (seconds), SIGKILL. Gives a sentence about what could
         not be ended, empty when all is gone."""
+        if self.container is not None:
+            return self.container.end(min(float(grace), LONGEST_GRACE))
         if self.tree.command is None:
             return ""
         deadline = time.monotonic() + min(float(grace), LONGEST_GRACE)
@@ -228,6 +311,7 @@ class Supervisor(object):
 
     def _seal(self, state, reason, **members):
         """Writes the end; on a full disk it waits for room, without holding others up."""
+        self._let_go()
         _remove(self.attempt.environment)
         self.record.change(state, reason, supervisor=None, pid=None, queue=None, **members)
         self.line.withdraw(self.launch.get("ticket"))
@@ -236,6 +320,21 @@ class Supervisor(object):
             self.wakeup.wait(1.0)
         _remove(self.attempt.tree)
         _remove(self.attempt.folder + "/reserve")
+
+    def _let_go(self):
+        """Of the environment; the list of its packages is waited for a little."""
+        deadline = time.monotonic() + PACKAGES
+        try:
+            while self.packages is not None and not self.packages.poll() and time.monotonic() < deadline:
+                self.wakeup.wait(0.02)
+                self.tree.reap()
+                self._housekeeping()
+            for each in (self.packages, self.waiting):
+                if each is not None:
+                    each.close()
+        except Exception:
+            print_traceback()  # the run's end is told in any case
+        self.packages = self.waiting = None
 
     def _leave(self):
         """Lets the next in line go on."""
@@ -246,6 +345,36 @@ class Supervisor(object):
         self._kick()
 
     # While anything is under way
+
+    def drive(self, generator):
+        """Runs a generator (turns) to its end; gives what it returns. Stop ends it too."""
+        try:
+            while True:
+                try:
+                    pause = next(generator)
+                except StopIteration as stop:
+                    return stop.value
+                self.turn(pause or 0.005)
+        finally:
+            generator.close()
+
+    def finish(self, generator):
+        """As `drive`, for what belongs to the end: nobody stops it any more."""
+        while True:
+            try:
+                pause = next(generator)
+            except StopIteration as stop:
+                return stop.value
+            self.wakeup.wait(pause or 0.005)
+            self.tree.reap()
+            self._housekeeping()
+
+    def turn(self, pause):
+        """Sleeps so long at most; heeds what came meanwhile. Raises Stop."""
+        self.wakeup.wait(pause)
+        self._turn()
+        if self.packages is not None:
+            self.packages.poll()
 
     def _turn(self):
         """Between two steps: heartbeat, what signals and cancel.json ask for. Raises Stop."""
@@ -278,10 +407,13 @@ class Supervisor(object):
 
     def _error(self, error):
         message = error.message if not error.action else "%s %s" % (error.message, error.action)
-        code = error.code if error.code in ("not_found", "no_space", "prepare") else "prepare"
+        code = error.code if error.code in ("not_found", "no_space", "prepare", "environment", "engine") else "prepare"
         if code == "not_found" and self.record.state == "Preparing" and "content of" in error.message:
             code = "prepare"
-        return failure.error(code, message, self.attempt.log)
+        found = failure.error(code, message, self.attempt.log)
+        if getattr(error, "tail", None):
+            found["tail"] = error.tail  # of another log, as that of a build
+        return found
 
 
 def print_traceback():

@@ -12,13 +12,21 @@ export function sshArguments({ host, user, port, configFile }: ComputeSettings):
   ];
 }
 
-/** A terminal on a target's host. The set-up lines are not run: it is the person's own session. */
-export function openHostTerminal(name: string, settings: ComputeSettings): void {
+/**
+ * A terminal on a target's host; with a command it begins with that. The set-up lines are not run: it is the
+ * person's own session.
+ */
+export function openHostTerminal(name: string, settings: ComputeSettings, command?: string): void {
+  // Never typed into the terminal: a question for a password would take it.
+  const shellArgs =
+    command === undefined
+      ? sshArguments(settings)
+      : ['-t', ...sshArguments(settings), `${command}; exec "\${SHELL:-/bin/sh}" -l`];
   vscode.window
     .createTerminal({
       name: vscode.l10n.t('ssh {0}', name),
       shellPath: 'ssh',
-      shellArgs: sshArguments(settings),
+      shellArgs,
       iconPath: new vscode.ThemeIcon('remote'),
     })
     .show();

@@ -94,7 +94,7 @@ export class DockerEngine {
       : spawn(bound[0]!, bound.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     for (const stream of [child.stdout, child.stderr])
-      stream?.on('data', (part: Buffer) => (this.said = (this.said + part.toString()).slice(-20_000)));
+      stream?.on('data', (part: Buffer) => (this.said = (this.said + part.toString()).slice(-2000)));
     child.on('error', (error) => (this.said += error.message));
     const deadline = Date.now() + longestMs;
     for (;;) {
@@ -115,7 +115,12 @@ export class DockerEngine {
   async kill(): Promise<void> {
     await this.end('KILL');
     // Its helper would hold the next one's place.
-    for (const pid of this.processes('containerd.toml')) kill(pid, 'SIGKILL');
+    const deadline = Date.now() + longestMs;
+    while (this.processes('containerd.toml').length > 0 && Date.now() < deadline) {
+      for (const pid of this.processes('containerd.toml')) kill(pid, 'SIGKILL');
+      await sleep(20);
+    }
+    rmSync(`${this.dir}/exec/containerd/containerd.pid`, { force: true });
   }
 
   /** Output of a docker command that must succeed. */
