@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { environmentDefinitionSchema, type EnvironmentDefinition } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import type { Blobs } from '../store/blobs.ts';
@@ -30,20 +29,14 @@ export async function environmentOfConfiguration(
   folder: string,
   configuration: RunConfiguration,
 ): Promise<Configured> {
-  const { environment } = configuration;
+  const environment = configuration.environment ?? {};
   const warnings: string[] = [];
   const options = containerOptions(configuration, warnings);
   const prepare = configuration.autoPrepareEnvironment !== false;
-  const name = environment?.name || null;
-  const version = versionOf(environment?.version);
+  const name = environment.name || null;
+  const version = versionOf(environment.version);
   const base = { name, version, options, prepare, warnings };
   const container = wantsContainer(configuration);
-  if (!environment) {
-    const definition = container
-      ? environmentDefinitionSchema.parse({ image: defaultImage(systemDefinition) })
-      : systemDefinition;
-    return { ...base, definition };
-  }
   const found = await fromAzureSection(
     {
       ...environment,

@@ -228,6 +228,8 @@ test('run configurations: userManagedDependencies, conda files, docker sections 
     environment: { docker: { enabled: false, baseImage: 'a', shmSize: '1g' } },
   });
   assert.equal(later.definition!.image, 'b');
+  const alone = await configured(dir, { docker: { useDocker: true, baseImage: 'c' } });
+  assert.equal(alone.definition!.image, 'c');
   assert.deepEqual(later.options, { ...plainContainer, shm_size: '2g', arguments: ['--cap-drop', 'ALL'] });
   assert.equal(
     await kind({ docker: { useDocker: false }, environment: { docker: { enabled: true, baseImage: 'a' } } }),
