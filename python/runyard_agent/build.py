@@ -58,6 +58,7 @@ class Builder(object):
         self._next_look = 0.0
         self._command = None
         self._reason = None
+        self._kept = []
 
     def run(self):
         """Builds, and writes what came of it."""
@@ -68,7 +69,7 @@ class Builder(object):
             write_bytes(self.build.reserve, b"\1" * _RESERVE)
             self._prepare()
             facts = recipe.build(self)
-            _finish(remove(self.folder))
+            finish(remove(self.folder))
             facts = dict({"key": self.build.key, "kind": self.recipe["kind"], "built": now_ms(),
                           "duration_ms": int((time.monotonic() - started) * 1000)}, **facts)
             self.log.say("Built in %s." % _duration(time.monotonic() - started))
@@ -94,7 +95,7 @@ class Builder(object):
 
     def _prepare(self):
         """The folder that holds the recipe's files and what they refer to."""
-        _finish(remove(self.folder))
+        finish(remove(self.folder))
         os.makedirs(self.folder + "/tmp", mode=0o700)
         os.makedirs(self.folder + "/files")
         if self.recipe["context"] is not None:
@@ -174,6 +175,10 @@ class Builder(object):
         if self._interest is not None or not os.path.exists(self.build.interest):
             raise Canceled()
 
+    def keep(self, lock):
+        """A descriptor that is held until this process ends."""
+        self._kept.append(lock)
+
     def wait_for(self, lock):
         """Waits for a lock of the kernel (an open descriptor)."""
         while not lock_now(lock):
@@ -208,11 +213,11 @@ class Builder(object):
 
     def _undo(self, recipe):
         """Everything of the half build goes but its log."""
-        _finish(end_marked(self.build.mark))
+        finish(end_marked(self.build.mark))
         self._next_look = float("inf")  # nothing cancels this
         self.told_to_end = False
         recipe.undo(self)
-        _finish(remove(self.folder))
+        finish(remove(self.folder))
 
     def _leave_nothing(self, recipe):
         self._undo(recipe)
@@ -223,7 +228,7 @@ class Builder(object):
                     break
             time.sleep(0.02)
         if trash is not None:
-            _finish(remove(trash))
+            finish(remove(trash))
 
 
 def _recipe(kind):
@@ -247,7 +252,8 @@ def size_of(folder):
             return stop.value[0]
 
 
-def _finish(generator):
+def finish(generator):
+    """Does a job (see jobs.py) at once."""
     for pause in generator:
         if pause:
             time.sleep(pause)
@@ -295,7 +301,7 @@ def main(root, key, number, lock_fd):
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     prctl.become_subreaper()
-    _finish(build_remains.of_others(build))
+    finish(build_remains.of_others(build))
     builder.run()
-    _finish(build_remains.superseded(root, key))
+    finish(build_remains.superseded(root, key))
     return 0

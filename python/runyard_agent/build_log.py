@@ -13,6 +13,9 @@ _KEPT = 400
 #: A line is not waited for beyond this.
 _LONGEST = 1 << 16
 
+#: Colours, which some programs use wherever they write to.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
 _CREDENTIALS = re.compile(r"(\w://)[^/\s@]+@")
 
 
@@ -51,7 +54,7 @@ class BuildLog(object):
             self._rest = b""
 
     def _line(self, data, see):
-        line = masked(data.decode("utf-8", "replace"))
+        line = masked(_COLOURS.sub("", data.decode("utf-8", "replace")))
         if see is not None and see(line):
             return
         # Of what was written over on a terminal the last counts.

@@ -70,8 +70,8 @@ def _program(name):
     if "/" in name:
         return lines + _unless(b'[ -e "$program" ]', "Runyard: %s is not there." % name, NO_PROGRAM, 127) + _unless(
             b'[ -f "$program" ] && [ -x "$program" ]', "Runyard: %s cannot be executed." % name, NOT_EXECUTABLE, 126)
-    return lines + _unless(b'command -v "$program" >/dev/null 2>&1', "Runyard: there is no %s on the PATH of this image."
-                           % name, NO_PROGRAM, 127)
+    return lines + _unless(b'command -v "$program" >/dev/null 2>&1',
+                           "Runyard: there is no %s on the PATH of this image." % name, NO_PROGRAM, 127)
 
 
 def _unless(test, text, word, code):

@@ -26,8 +26,8 @@ def describe(root):
         found.update(kind=where.kind, version=where.version, rootless=where.rootless, running=True)
         found["images"] = yield from _images(where)
     except AgentError as problem:
-        found.update(problem=problem.message, action=problem.action, kind=found["kind"] or getattr(problem, "kind", None),
-                     start=getattr(problem, "start", None))
+        found.update(problem=problem.message, action=problem.action,
+                     kind=found["kind"] or getattr(problem, "kind", None), start=getattr(problem, "start", None))
     return found
 
 
@@ -109,8 +109,8 @@ def _look_through(root, where):
 
 
 def _compare(root, where, folder, name, image, token):
-    tool = yield from where.ask(["create", "--name", name, "--pull=never", "--label", "runyard.root=" + root_label(root),
-                                 "--mount", mount(folder), image, "/none"])
+    tool = yield from where.ask(["create", "--name", name, "--pull=never", "--label",
+                                 "runyard.root=" + root_label(root), "--mount", mount(folder), image, "/none"])
     if says_unseen(tool.errors):
         raise unseen(where)
     _check(where, tool)

@@ -49,7 +49,8 @@ def _of_text(engine, text, whatever):
     if any(words in lower for words in _AWAY):
         return _away(engine, "does not answer" if _is_remote(_place(engine)) else "is not running")
     if whatever:
-        return EngineProblem("The %s engine cannot be used: %s" % (engine.name, last_words(text) or "it says nothing."),
+        words = last_words(text) or "it says nothing."
+        return EngineProblem("The %s engine cannot be used: %s" % (engine.name, words),
                              "Correct that, " + _OTHERWISE)
     return None
 
@@ -111,7 +112,8 @@ def _start(engine, place):
     if engine.kind == "podman":
         return None  # it has no engine that runs
     own = engine.variables.get("XDG_RUNTIME_DIR", "/run/user/%d" % os.getuid())
-    if place == "unix://%s/docker.sock" % own or (place is None and engine.variables.get("DOCKER_CONTEXT") == "rootless"):
+    rootless = place is None and engine.variables.get("DOCKER_CONTEXT") == "rootless"
+    if rootless or place == "unix://%s/docker.sock" % own:
         return "systemctl --user start docker"
     if place not in (None, "unix:///var/run/docker.sock", "unix:///run/docker.sock"):
         return None
@@ -124,8 +126,8 @@ def _start(engine, place):
 def _closed(engine):
     user, member = _in_group("docker")
     if member:
-        return EngineProblem("The %s engine is closed to this session: %s has come into the group docker after it began."
-                             % (engine.name, user), "Sign out and in again (on a host over SSH: disconnect), then try "
+        return EngineProblem("The %s engine is closed to this session: %s has come into the group docker after it "
+                             "began." % (engine.name, user), "Sign out and in again (on a host over SSH: disconnect), then try "
                              "again, " + _OTHERWISE)
     return EngineProblem("%s may not use the %s engine: this user is not in the group docker." % (user, engine.name),
                          "Let an administrator run: sudo usermod -aG docker %s, and sign in again; or set up rootless "

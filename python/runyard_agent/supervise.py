@@ -311,7 +311,7 @@ class Supervisor(object):
 
     def _seal(self, state, reason, **members):
         """Writes the end; on a full disk it waits for room, without holding others up."""
-        self._let_go()
+        self._let_go(0 if state == "Canceled" else PACKAGES)
         _remove(self.attempt.environment)
         self.record.change(state, reason, supervisor=None, pid=None, queue=None, **members)
         self.line.withdraw(self.launch.get("ticket"))
@@ -321,9 +321,9 @@ class Supervisor(object):
         _remove(self.attempt.tree)
         _remove(self.attempt.folder + "/reserve")
 
-    def _let_go(self):
-        """Of the environment; the list of its packages is waited for a little."""
-        deadline = time.monotonic() + PACKAGES
+    def _let_go(self, patience):
+        """Of the environment; the list of its packages is waited for a little (seconds)."""
+        deadline = time.monotonic() + patience
         try:
             while self.packages is not None and not self.packages.poll() and time.monotonic() < deadline:
                 self.wakeup.wait(0.02)

@@ -44,7 +44,7 @@ class EndToEnd(AgentTest):
         self.assertEqual(log[2], "err")
         self.assertEqual(view.text("logs/own.log"), b"own")
         self.assertEqual([entry["path"] for entry in view.end["files"]],
-                         ["logs/own.log", "outputs/deep/w.bin", "user_logs/std_log.txt"])
+                         ["environment/environment.json", "logs/own.log", "outputs/deep/w.bin", "user_logs/std_log.txt"])
         self.assertTrue(all(len(entry["sha256"]) == 64 for entry in view.end["files"]))
         journal = [name for name in view.files if name.startswith("journal/")]
         self.assertEqual(len(journal), 1)

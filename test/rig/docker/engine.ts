@@ -1,13 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import {
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from 'node:fs';
+import { createReadStream, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -40,6 +33,7 @@ export class DockerEngine {
   private readonly options: EngineOptions;
   private child: ChildProcess | undefined;
   private said = '';
+  private room: ChildProcess | undefined;
 
   private constructor(options: EngineOptions) {
     this.options = options;
@@ -80,18 +74,14 @@ export class DockerEngine {
       component('dockerd').path,
       ...['--data-root', data ?? `${this.dir}/data`, '--exec-root', `${this.dir}/exec`],
       ...['--pidfile', `${this.dir}/pid`, '-H', this.address],
-      // Engines side by side would fight for one bridge.
-      ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
+      ...['--iptables=false', '--ip6tables=false'],
       ...(liveRestore ? ['--live-restore'] : []),
       ...(host ? ['-G', 'mia'] : []),
     ];
     if (host) await host.output(['mkdir', '-p', this.dir]);
     else mkdirSync(this.dir, { recursive: true });
-    // With the test's process the engine ends, and with it its containers.
-    const bound = ['setpriv', '--pdeathsig', 'TERM', ...argv];
-    const child = host
-      ? host.spawn(argv)
-      : spawn(bound[0]!, bound.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+    if (!host && !this.room) await this.openRoom();
+    const child = host ? host.spawn(argv) : this.apart(argv);
     this.child = child;
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (part: Buffer) => (this.said = (this.said + part.toString()).slice(-2000)));
@@ -161,9 +151,29 @@ export class DockerEngine {
       await this.stop();
     }
     for (const pid of this.processes(this.dir)) kill(pid, 'SIGKILL');
-    for (const mount of mountsBelow(this.dir))
-      await finished(spawn('umount', ['-l', mount], { stdio: 'pipe' }));
+    // Its mounts are nobody else's, and go with it.
+    this.room?.kill('SIGKILL');
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /**
+   * Starts a program in the engine's own network and mounts: engines side by side would fight for one bridge, and take
+   * it from each other. With the test's process it ends, and with it its containers and mounts.
+   */
+  private apart(argv: string[]): ChildProcess {
+    const bound = ['--pdeathsig', 'TERM', '--'];
+    const enter = ['-t', String(this.room!.pid), '-n', '-m', '--'];
+    return spawn('nsenter', [...enter, 'setpriv', ...bound, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  private async openRoom(): Promise<void> {
+    const line = 'ip link set lo up && echo ready && exec sleep infinity';
+    const room = ['unshare', '--net', '--mount', '--propagation', 'slave', 'sh', '-c', line];
+    this.room = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...room], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [ready] = (await once(this.room.stdout!, 'data')) as [Buffer];
+    if (!ready.toString().includes('ready')) throw new Error('no network of its own for the engine');
   }
 
   private spawnDocker(args: string[]): ChildProcess {
@@ -213,15 +223,6 @@ function lines(text: string): string[] {
     .split('\n')
     .map((line) => line.trim())
     .filter(Boolean);
-}
-
-function mountsBelow(dir: string): string[] {
-  if (!existsSync('/proc/self/mounts')) return [];
-  return readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((mount) => mount.startsWith(`${dir}/`))
-    .reverse();
 }
 
 function finished(child: ChildProcess): Promise<{ code: number | null; output: string }> {
