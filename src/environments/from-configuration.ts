@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { EnvironmentDefinition } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import type { Blobs } from '../store/blobs.ts';

@@ -1,4 +1,5 @@
 import type * as vscode from 'vscode';
+import type { EnvironmentAnswer } from './environment-answer.ts';
 
 /** What a person answered the last time for a folder. */
 export interface LastAnswers {
@@ -6,6 +7,11 @@ export interface LastAnswers {
   command?: string;
   arguments?: string;
   compute?: string;
+  /** In a container there. */
+  docker?: boolean;
+  environment?: EnvironmentAnswer;
+  /** Files of packages that configurations, by name, are submitted with: the configurations cannot say them. */
+  files?: Record<string, string>;
   experiment?: string;
   /** Chosen here instead of the Python extension's. */
   interpreter?: string;

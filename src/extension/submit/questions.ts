@@ -3,6 +3,8 @@ import { localCompute, type Compute } from '../../api/compute.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import { computeItem } from '../computes/pick.ts';
 import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
+import { asTheHostIs, type EnvironmentAnswer, sectionsOf } from './environment-answer.ts';
+import { type EnvironmentChoices, type EnvironmentItem, isAnswer } from './environment-choices.ts';
 import { back, inputStep, pickStep, runSteps, type StepFrame, type StepItem } from './multi-step.ts';
 import type { SubmitSession } from './session.ts';
 
@@ -12,6 +14,9 @@ export interface Answers {
   command?: string;
   arguments: string;
   compute: string;
+  /** In a container there. */
+  docker: boolean;
+  environment: EnvironmentAnswer;
   experiment: string;
 }
 
@@ -21,10 +26,13 @@ export interface Asker {
   readonly title: string;
   readonly computes: readonly Compute[];
   readonly experiments: readonly string[];
+  readonly choices: EnvironmentChoices;
   /** The script is not asked for: the steps count from the one after it. */
   readonly scriptIsFixed?: boolean;
   /** Lines of every step that show what a run on a target will run with, and let one change it. */
   runsWith(compute: string): StepItem[];
+  /** The interpreter there, where a run has no environment of its own. */
+  interpreterOf(compute: string): string;
   /** Asks for one more target; gives its name where there is one now. */
   addCompute(): Promise<string | undefined>;
 }
@@ -32,23 +40,26 @@ export interface Asker {
 interface Choice extends StepItem {
   value?: string;
   command?: boolean;
+  docker?: boolean;
   /** Asks for one more target instead. */
   add?: boolean;
 }
 
-/** Where the n-th of the four questions stands. */
+/** Where the n-th of the five questions stands. */
 function at(asker: Asker, step: number): Pick<StepFrame, 'title' | 'step' | 'totalSteps'> {
   const left = asker.scriptIsFixed ? 1 : 0;
-  return { title: asker.title, step: step - left, totalSteps: 4 - left };
+  return { title: asker.title, step: step - left, totalSteps: 5 - left };
 }
 
-/** Asks for script, arguments, compute target and experiment. `back`: to where it came from. */
+/** Asks for script, arguments, compute target, environment and experiment. `back`: to where it came from. */
 export async function askQuestions(session: SubmitSession): Promise<Answers | typeof back | undefined> {
   const { last, target } = session;
   const answers: Answers = {
     ...(target.script ? { script: target.script } : {}),
     arguments: !target.script || target.script === last.script ? (last.arguments ?? '') : '',
     compute: known(session, last.compute),
+    docker: last.docker === true,
+    environment: session.preset ?? session.choices.still(last.environment, last.docker === true),
     experiment: session.defaultExperiment,
   };
   const steps = [
@@ -60,6 +71,7 @@ export async function askQuestions(session: SubmitSession): Promise<Answers | ty
       if (done === back) delete answers.command;
       return done;
     },
+    () => askEnvironment(session, answers),
     () => askExperiment(session, answers),
   ];
   const done = await runSteps(steps, target.script ? 1 : 0);
@@ -80,6 +92,7 @@ export function configurationOf(answers: Answers): RunConfiguration {
       : { script: answers.script ?? '', arguments: splitArguments(answers.arguments) }),
     target: answers.compute,
     experiment: answers.experiment,
+    ...sectionsOf(answers.environment, answers.docker),
   } as RunConfiguration;
 }
 
@@ -154,15 +167,17 @@ function argumentsProblem(text: string): string | undefined {
   }
 }
 
-/** Where to run: a target that is there, or a new one. */
+/** Where to run: a target that is there, in a container on one, or a new one. */
 export async function askCompute(asker: Asker, answers: Answers): Promise<typeof back | boolean> {
+  await asker.choices.known();
   for (;;) {
     const picked = await pickStep<Choice>({
       ...at(asker, 3),
       placeholder: vscode.l10n.t('The compute target to run on'),
-      active: (item) => item.value === answers.compute,
+      active: (item) => item.value === answers.compute && (item.docker ?? false) === answers.docker,
       items: () => [
         ...asker.computes.map((compute) => ({ ...computeItem(compute), value: compute.name })),
+        ...asker.choices.dockerItems(asker.computes),
         {
           label: `$(add) ${vscode.l10n.t('Add Compute...')}`,
           description: vscode.l10n.t('a host over SSH'),
@@ -173,13 +188,40 @@ export async function askCompute(asker: Asker, answers: Answers): Promise<typeof
       ],
     });
     if (picked === back || !picked) return picked ?? false;
-    if (!picked.add) {
-      answers.compute = picked.value ?? answers.compute;
-      return true;
+    if (picked.add) {
+      // The new one is shown among the others: Enter takes it.
+      const added = await asker.addCompute();
+      if (added) Object.assign(answers, { compute: added, docker: false });
+      continue;
     }
-    // The new one is shown among the others: Enter takes it.
-    answers.compute = (await asker.addCompute()) ?? answers.compute;
+    const compute = asker.computes.find(({ name }) => name === picked.value);
+    const docker = picked.docker === true;
+    if (docker && compute && !(await asker.choices.ready(compute))) continue;
+    answers.compute = picked.value ?? answers.compute;
+    answers.docker = docker;
+    answers.environment = asker.choices.still(answers.environment, docker);
+    return true;
   }
+}
+
+/** What the run finds installed: as the host is, a registered environment, a file; of a container its image. */
+export async function askEnvironment(asker: Asker, answers: Answers): Promise<typeof back | boolean> {
+  const { choices } = asker;
+  const { compute, docker, environment } = answers;
+  const picked = await pickStep<EnvironmentItem>({
+    ...at(asker, 4),
+    placeholder: docker
+      ? vscode.l10n.t('The image of the container; type the name of any other')
+      : vscode.l10n.t('The environment of the run'),
+    active: isAnswer(environment),
+    items: (typed) =>
+      docker
+        ? choices.imageItems(compute, typed, environment)
+        : [...choices.hostItems(asker.interpreterOf(compute)), ...runsWith(asker, compute)],
+  });
+  if (picked === back || !picked) return picked ?? false;
+  answers.environment = picked.environment ?? asTheHostIs;
+  return true;
 }
 
 /** What the run will run with on the target that is chosen so far. */
@@ -194,7 +236,7 @@ function runsWith(asker: Asker, compute: string): StepItem[] {
 /** The experiment, a known or a new one. */
 export async function askExperiment(asker: Asker, answers: Answers): Promise<typeof back | boolean> {
   const picked = await pickStep<Choice>({
-    ...at(asker, 4),
+    ...at(asker, 5),
     placeholder: vscode.l10n.t('The experiment; type a name for a new one. Enter submits.'),
     active: (item) => item.value === answers.experiment,
     items: (typed) => {
@@ -206,7 +248,7 @@ export async function askExperiment(asker: Asker, answers: Answers): Promise<typ
           value: name,
         })),
         ...typedItem(typed, [...known], vscode.l10n.t('New experiment')),
-        ...runsWith(asker, answers.compute),
+        ...(answers.docker ? [] : runsWith(asker, answers.compute)),
       ];
     },
   });

@@ -2,6 +2,8 @@ import * as vscode from 'vscode';
 import type { Client } from '../../client/client.ts';
 import { localCompute, type Compute } from '../../api/compute.ts';
 import type { FoundConfiguration } from '../../api/entities.ts';
+import type { EnvironmentAnswer } from './environment-answer.ts';
+import { EnvironmentChoices } from './environment-choices.ts';
 import type { ComputeActions } from './compute-actions.ts';
 import { hostInterpreterItem, type Interpreter, interpreterItem, type Interpreters } from './interpreter.ts';
 import type { AnswersMemory, LastAnswers } from './memory.ts';
@@ -19,6 +21,9 @@ export class SubmitSession implements Asker {
   readonly scripts: string[];
   computes: readonly Compute[];
   readonly experiments: string[];
+  readonly choices: EnvironmentChoices;
+  /** The environment that the submit was begun with. */
+  preset: EnvironmentAnswer | undefined;
   interpreter: Interpreter;
   private readonly actions: ComputeActions;
   private readonly interpreters: Interpreters;
@@ -34,6 +39,7 @@ export class SubmitSession implements Asker {
     this.computes = fields.computes;
     this.actions = fields.actions;
     this.experiments = fields.experiments;
+    this.choices = fields.choices;
     this.interpreter = fields.interpreter;
     this.interpreters = fields.interpreters;
     this.memory = fields.memory;
@@ -55,6 +61,7 @@ export class SubmitSession implements Asker {
       client.call('listExperiments', { params: { workspace } }),
       interpreters.of(target.folder, memory.get(folder).interpreter),
     ]);
+    const choices = await EnvironmentChoices.open(client, workspace, target.folder, computes);
     return new SubmitSession({
       client,
       workspace,
@@ -63,6 +70,7 @@ export class SubmitSession implements Asker {
       memory,
       actions,
       computes,
+      choices,
       interpreter,
       configurations: found.configurations,
       scripts: found.scripts,
@@ -99,6 +107,12 @@ export class SubmitSession implements Asker {
     return [interpreterItem(this.interpreter, () => this.changeInterpreter())];
   }
 
+  interpreterOf(compute: string): string {
+    const host = this.computes.find(({ name }) => name === compute);
+    if (host?.kind === 'ssh') return host.settings?.interpreter ?? vscode.l10n.t('python3 of {0}', compute);
+    return this.interpreter.path;
+  }
+
   /** The interpreter that is selected here says nothing to another host. */
   interpreterFor(compute: string): { interpreter?: string } {
     return compute === localCompute ? { interpreter: this.interpreter.path } : {};
@@ -133,6 +147,7 @@ interface SessionFields {
   configurations: FoundConfiguration[];
   scripts: string[];
   computes: Compute[];
+  choices: EnvironmentChoices;
   experiments: string[];
   interpreter: Interpreter;
 }
