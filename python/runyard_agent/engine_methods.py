@@ -17,12 +17,12 @@ _IMAGES = 300
 _OWN = ("runyard/", "localhost/runyard/")
 
 
-def describe(root):
-    """A generator (turns) that returns host.engine's result."""
+def describe(root, variables=None):
+    """A generator (turns) that returns host.engine's result; `variables` say which engine, by default this process's."""
     found = {"kind": None, "version": None, "rootless": False, "running": False, "problem": None, "action": None,
              "start": None, "images": []}
     try:
-        where = yield from engine.look(root, os.environ)
+        where = yield from engine.look(root, os.environ if variables is None else variables)
         found.update(kind=where.kind, version=where.version, rootless=where.rootless, running=True)
         found["images"] = yield from _images(where)
     except AgentError as problem:

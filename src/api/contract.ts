@@ -75,6 +75,7 @@ export const contract = {
   },
   getEngine: {
     summary: 'The container engine of a host, and the images it has',
+    body: environment.engineQuestionSchema,
     response: environment.engineSchema,
   },
   listHostEnvironments: {

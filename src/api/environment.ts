@@ -244,6 +244,11 @@ export const hostEnvironmentSchema = z.object({
 });
 export type HostEnvironment = z.infer<typeof hostEnvironmentSchema>;
 
+export const engineQuestionSchema = z.strictObject({
+  /** The caller's variables: DOCKER_HOST and the like say which engine this machine's is. Never kept. */
+  environment: z.record(z.string(), z.string()).optional(),
+});
+
 /** The container engine of a host. */
 export const engineSchema = z.object({
   /** Null where there is none. */

@@ -18,7 +18,7 @@ export const routes = {
   testCompute: { method: 'POST', path: '/v1/computes/:compute/test' },
   cleanCompute: { method: 'POST', path: '/v1/computes/:compute/clean' },
   /** The container engine of a host, and its images. */
-  getEngine: { method: 'GET', path: '/v1/computes/:compute/engine' },
+  getEngine: { method: 'POST', path: '/v1/computes/:compute/engine' },
   /** What is built on a host. */
   listHostEnvironments: { method: 'GET', path: '/v1/computes/:compute/environments' },
   removeHostEnvironment: { method: 'DELETE', path: '/v1/computes/:compute/environments/:key' },

@@ -12,6 +12,7 @@ import { untilInterrupted } from './interrupt.ts';
 import { counted, formatBytes, print, table } from './output.ts';
 import { agentSocket, answeringPrompts, connectFirst } from './prompting.ts';
 import { failed, type Register } from './register.ts';
+import { submitterEnvironment } from './submitter.ts';
 
 interface SettingOptions {
   host?: string;
@@ -161,7 +162,10 @@ export function addComputeCommands(program: Command, register: Register): void {
       .description('The container engine there, and the images it has'),
     async (context, [name]) => {
       if (name !== localCompute) await connectFirst(context, name!);
-      const engine = await context.client.call('getEngine', { params: { compute: name! } });
+      const engine = await context.client.call('getEngine', {
+        params: { compute: name! },
+        body: { environment: submitterEnvironment() },
+      });
       print(context.json, engine, () => [
         engine.kind === null
           ? 'no container engine'

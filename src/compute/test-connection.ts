@@ -20,6 +20,7 @@ export async function testConnection(host: Host, settings: ComputeSettings | nul
     connection = await host.openAnother(steps);
     const began = Date.now();
     await lookAtHost(connection, began, steps);
+    await lookAtEngine(connection, steps);
     if (settings) {
       await lookAtInterpreter(connection, settings, steps);
       connection = await lookAtSurvival(host, connection, settings, steps);
@@ -61,6 +62,39 @@ async function lookAtHost({ channel, hello }: Connection, began: number, steps: 
       action: 'Let the host set its clock by NTP.',
     });
   }
+}
+
+/** Whether runs in images are possible: an engine that answers, and that sees this host's folders. */
+async function lookAtEngine({ channel }: Connection, steps: Steps): Promise<void> {
+  const title = 'Container engine';
+  const { result } = await channel.request<{
+    kind: string | null;
+    version: string | null;
+    rootless: boolean;
+    running: boolean;
+    problem: string | null;
+    action: string | null;
+  }>('host.engine');
+  const { kind, version, rootless, running, problem, action } = result;
+  if (!running || kind === null) {
+    // Whoever needs none is not to be held up by it.
+    const detail = `${problem ?? 'There is no docker or podman.'} Runs in images are not possible here.`;
+    steps.done('engine', title, { state: kind === null ? 'skipped' : 'warning', detail, action });
+    return;
+  }
+  const canary = await channel.request<{ mounts: boolean; problem: string | null; action: string | null }>(
+    'host.engine.canary',
+  );
+  if (canary.result.mounts) {
+    const how = rootless ? ', rootless' : '';
+    steps.done('engine', title, { detail: `${kind} ${version ?? ''}${how}; it sees the host's folders.` });
+    return;
+  }
+  steps.done('engine', title, {
+    state: 'warning',
+    detail: canary.result.problem ?? "The engine does not see this host's folders.",
+    action: canary.result.action,
+  });
 }
 
 /** The Python that runs get, unless their configuration names another one. */

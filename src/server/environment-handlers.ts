@@ -111,9 +111,13 @@ export function environmentHandlers(server: RunyardServer): Pick<Handlers, Envir
       await channel.request('environment.remove', { key: params['key']! });
       return {};
     },
-    getEngine: async ({ params }) => {
-      const channel = await channelOf(params['compute']!);
-      return engineReplySchema.parse((await channel.request('host.engine')).result);
+    getEngine: async ({ params, body }) => {
+      const compute = params['compute']!;
+      const channel = await channelOf(compute);
+      // Another machine has variables of its own.
+      const here = server.hosts.get(compute).sharesFiles && body.environment;
+      const { result } = await channel.request('host.engine', here ? { variables: here } : {});
+      return engineReplySchema.parse(result);
     },
   };
 }

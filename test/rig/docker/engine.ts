@@ -21,6 +21,8 @@ export interface EngineOptions {
   host?: SshHost;
   /** Without the test image. */
   empty?: boolean;
+  /** This folder is another one for the engine, as where it is on another machine. */
+  blind?: string;
 }
 
 const longestMs = 60_000;
@@ -167,7 +169,8 @@ export class DockerEngine {
   }
 
   private async openRoom(): Promise<void> {
-    const line = 'ip link set lo up && echo ready && exec sleep infinity';
+    const hide = this.options.blind ? `mount -t tmpfs tmpfs '${this.options.blind}' && ` : '';
+    const line = `ip link set lo up && ${hide}echo ready && exec sleep infinity`;
     const room = ['unshare', '--net', '--mount', '--propagation', 'slave', 'sh', '-c', line];
     this.room = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...room], {
       stdio: ['ignore', 'pipe', 'inherit'],
