@@ -10,6 +10,7 @@ export interface Command {
     | 'runyard.experiments'
     | 'runyard.workspaces'
     | 'runyard.compute'
+    | 'runyard.environments'
     | 'runyard.snapshot'
     | 'runyard.comparison';
   run(...args: unknown[]): unknown;

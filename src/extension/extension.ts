@@ -5,6 +5,8 @@ import { ComparisonView } from './comparison/view.ts';
 import { ComputeParts } from './computes/parts.ts';
 import { registerCommands, type Command } from './commands.ts';
 import { Connection } from './connection.ts';
+import { tellOfLostHome } from './dev-container/notice.ts';
+import { EnvironmentParts } from './environments-view/parts.ts';
 import { experimentCommands } from './experiments/commands.ts';
 import { ExperimentsModel } from './experiments/model.ts';
 import { ExperimentsView } from './experiments/view.ts';
@@ -49,6 +51,8 @@ export class Extension implements vscode.Disposable {
   private readonly experiments: ExperimentsView;
   private readonly workspaces: WorkspacesView;
   private readonly compute: ComputeParts;
+  private readonly environments: EnvironmentParts;
+  private readonly picker: RunPicker;
   private readonly files: RunFiles;
   private readonly pages: RunPages;
   private readonly entries: SnapshotEntries;
@@ -70,6 +74,18 @@ export class Extension implements vscode.Disposable {
     this.workspaces = new WorkspacesView(this.connection, this.choice, this.live);
     const { connection, live, choice, log } = this;
     this.compute = new ComputeParts(context, { connection, live, choice, log });
+    this.picker = new RunPicker(connection, choice, {
+      activePage: () => this.pages.active(),
+      selected: () => this.experiments.selectedRuns,
+    });
+    this.environments = new EnvironmentParts({
+      ...{ connection, live, choice, log },
+      computes: this.compute.computes,
+      connector: this.compute.connector,
+      runs: this.picker,
+      open: (ref) => this.open(ref),
+      submit: (environment) => this.submitter.inEnvironment(environment),
+    });
     this.files = new RunFiles(connection, new ArtifactFetcher(connection, live));
     const fileSystem = new RunFileSystem(this.connection, this.live);
     this.entries = new SnapshotEntries(this.connection);
@@ -94,6 +110,7 @@ export class Extension implements vscode.Disposable {
       this.workspaces,
       new ModelsView(),
       this.compute,
+      this.environments,
       fileSystem,
       vscode.workspace.registerFileSystemProvider(scheme, fileSystem, readOnly),
       this.entries,
@@ -107,6 +124,7 @@ export class Extension implements vscode.Disposable {
       vscode.window.registerUriHandler(this.makeUriHandler()),
       registerCommands(this.commands(submitted), this.log),
       this.catchUpOnce(),
+      tellOfLostHome(context.globalState, this.live, this.log),
     ];
     const activationMs = performance.now() - started;
     this.api = {
@@ -122,13 +140,9 @@ export class Extension implements vscode.Disposable {
   }
 
   private commands(submitted: (workspace: string, run: Run) => Promise<void>): Command[] {
-    const picker = new RunPicker(this.connection, this.choice, {
-      activePage: () => this.pages.active(),
-      selected: () => this.experiments.selectedRuns,
-    });
     const open = (ref: RunRef) => this.open(ref);
     const rerunWithChanges = new RerunWithChanges(this.connection, this.compute.actions, this.log);
-    const { connection, active, files, entries, comparison, snapshot: view } = this;
+    const { connection, picker, active, files, entries, comparison, snapshot: view } = this;
     const { actions } = this.compute;
     return [
       { id: 'runyard.submitRun', run: (uri) => this.submitter.command(uri) },
@@ -138,6 +152,7 @@ export class Extension implements vscode.Disposable {
       ...experimentCommands(this.connection, this.choice, this.experiments),
       ...workspaceCommands(this.connection, this.choice),
       ...this.compute.commands,
+      ...this.environments.commands,
       { id: 'runyard.refresh', progress: 'runyard.experiments', run: () => this.refresh() },
       { id: 'runyard.showServerLog', run: () => this.showServerLog() },
       { id: 'runyard.showLog', run: () => this.log.show() },
@@ -150,6 +165,7 @@ export class Extension implements vscode.Disposable {
       connection: this.connection,
       live: this.live,
       files: this.files,
+      environments: this.environments.ofRuns,
       log: this.log,
       assets: file('dist', 'webview'),
       icon: { light: file('media', 'run-light.svg'), dark: file('media', 'run-dark.svg') },
@@ -186,6 +202,7 @@ export class Extension implements vscode.Disposable {
   private async refresh(): Promise<void> {
     this.workspaces.redraw();
     await this.compute.view.refresh();
+    await this.environments.view.refresh();
     await this.experiments.refresh();
   }
 

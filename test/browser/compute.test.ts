@@ -119,6 +119,8 @@ test('a run is submitted to it, and completes there', { skip }, async () => {
   await session.step(4);
   await window.quickInput.row(/Interpreter: python3 of gpu/).waitFor();
   await window.quickInput.accept();
+  await session.step(5);
+  await window.quickInput.accept();
   const page = new RunPageView(window);
   await page.opened('plain 1');
   await page.status('Completed').waitFor();

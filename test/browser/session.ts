@@ -111,7 +111,7 @@ export class Session {
   /** Submits a folder whose questions are all answered by Enter. */
   async submitNew(name: string): Promise<void> {
     await this.askToSubmit(name);
-    for (const step of [1, 2, 3, 4]) {
+    for (const step of [1, 2, 3, 4, 5]) {
       await this.step(step);
       await this.window.quickInput.accept();
     }
@@ -122,10 +122,10 @@ export class Session {
     return this.window.page.locator(`.part.editor .tab[data-resource-name="${name}"]`);
   }
 
-  /** Waits until the n-th of the four questions is asked and can be answered. */
+  /** Waits until the n-th of the five questions is asked and can be answered. */
   async step(n: number): Promise<void> {
     const { widget } = this.window.quickInput;
-    await widget.locator('.quick-input-title', { hasText: `(${n}/4)` }).waitFor();
+    await widget.locator('.quick-input-title', { hasText: `(${n}/5)` }).waitFor();
     if (n !== 2) await this.window.quickInput.row().first().waitFor();
   }
 

@@ -38,7 +38,7 @@ test('empty views say what to do', async () => {
   await window.view('Models').getByText('will be listed here in a coming version').waitFor();
 });
 
-test('a folder without a configuration: four questions with Back, then the run', async () => {
+test('a folder without a configuration: five questions with Back, then the run', async () => {
   const { window } = session;
   await session.askToSubmit('plain');
   await session.step(1);
@@ -62,6 +62,8 @@ test('a folder without a configuration: four questions with Back, then the run',
   await session.step(3);
   await window.quickInput.pick(/local$/);
   await session.step(4);
+  await window.quickInput.pick(/As the Host Is$/);
+  await session.step(5);
   await window.quickInput.type('first try');
   await window.quickInput.pick(/first try$/);
 

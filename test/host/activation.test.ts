@@ -26,7 +26,7 @@ test('every command of the manifest is there, and no other', async () => {
   const there = (await vscode.commands.getCommands(true)).filter(
     (id) =>
       /^runyard\.\w+$/.test(id) &&
-      !/^runyard\.(workspaces|experiments|compute|models|snapshot|comparison)$/.test(id),
+      !/^runyard\.(workspaces|experiments|compute|environments|models|snapshot|comparison)$/.test(id),
   );
   const wanted = contributed().map(({ command }) => command);
   assert.deepEqual(there.sort(), wanted.sort());

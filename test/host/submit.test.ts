@@ -12,6 +12,7 @@ import { RunFiles } from '../../src/extension/files/run-files.ts';
 import { Live } from '../../src/extension/live.ts';
 import { Log } from '../../src/extension/log.ts';
 import { RunPage } from '../../src/extension/run-page/run-page.ts';
+import { RunEnvironmentActions } from '../../src/extension/environments-view/run-environment.ts';
 import { WorkspaceChoice } from '../../src/extension/workspace-choice.ts';
 import type { ToExtension, ToPage } from '../../webview/run/contract.ts';
 
@@ -109,6 +110,11 @@ test('the page and the extension: silence until ready, a snapshot, answers, a sn
     {
       ...services,
       files: new RunFiles(services.connection, new ArtifactFetcher(services.connection, services.live)),
+      environments: new RunEnvironmentActions(
+        services.connection,
+        { ask: async () => undefined },
+        async () => undefined,
+      ),
       assets: vscode.Uri.joinPath(uri, 'dist/webview'),
       icon: { light: uri, dark: uri },
     },

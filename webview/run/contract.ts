@@ -8,6 +8,7 @@ import type {
   RunImage,
   Series,
 } from '../../src/api/entities.ts';
+import type { EnvironmentComparison, RunEnvironment } from '../../src/api/environment.ts';
 
 /**
  * What the run page and the extension say to each other. The page speaks first (`ready`); from then on it
@@ -54,6 +55,12 @@ export interface Requests {
     params: { path: string; offset: number; length: number };
     result: { data: Uint8Array; size: number };
   };
+  environment: { params: Record<string, never>; result: RunEnvironment };
+  /** The person is asked for the other run; null when they have picked none. */
+  compareEnvironment: {
+    params: Record<string, never>;
+    result: { title: string; comparison: EnvironmentComparison } | null;
+  };
 }
 
 export type RequestName = keyof Requests;
@@ -66,6 +73,8 @@ export type ToExtension =
   | { type: 'ready' }
   | RequestMessage
   | { type: 'action'; action: Action }
+  /** What can be done with the run's environment. */
+  | { type: 'environment'; action: 'show' | 'freeze' | 'copyRequirements' }
   | { type: 'openFile'; path: string }
   | { type: 'saveFile'; path: string }
   /** Bring a file that is on its host only into the workspace. */

@@ -9,6 +9,7 @@ import './chart/system-charts.ts';
 import './log/log-view.ts';
 import { duration, isLive, onChange, receive, run, state, update, type Tab } from './state.ts';
 import { configurationTab } from './view/configuration-tab.ts';
+import { environmentTab } from './view/environment-tab.ts';
 import { filesTab } from './view/files-tab.ts';
 import { header } from './view/header.ts';
 import { logTab } from './view/log-tab.ts';
@@ -41,6 +42,7 @@ function tabItems({ documents, images, artifacts }: Snapshot): TabItem[] {
       ? [{ id: 'tables' as const, label: t('Tables & Images'), count: tables }]
       : []),
     { id: 'files', label: t('Files'), count: artifacts.length },
+    { id: 'environment', label: t('Environment') },
     { id: 'system', label: t('System') },
     { id: 'configuration', label: t('Configuration') },
   ];
@@ -52,6 +54,8 @@ function tabBody({ run: one, documents, images, artifacts }: Snapshot): Template
       return overview(one);
     case 'log':
       return logTab(artifacts);
+    case 'environment':
+      return environmentTab(one, artifacts);
     case 'tables':
       return tablesTab(documents, images);
     case 'files':

@@ -2,7 +2,7 @@ import type { Run, RunDetail, Series } from '../../src/api/entities.ts';
 import type { LineState, PageState, Snapshot, ToPage } from './contract.ts';
 import { saveState } from './bridge.ts';
 
-export type Tab = 'overview' | 'log' | 'tables' | 'files' | 'system' | 'configuration';
+export type Tab = 'overview' | 'log' | 'tables' | 'files' | 'environment' | 'system' | 'configuration';
 
 /** What the page shows. The run's facts come from the extension only; the person's place is kept here. */
 export interface State {

@@ -1,4 +1,5 @@
 import type { MetricValue } from '../../src/api/entities.ts';
+import { t } from './l10n.ts';
 
 /** A metric's value with as many digits as one can take in. */
 export function formatValue(value: MetricValue | null | undefined): string {
@@ -42,6 +43,18 @@ export function formatDuration(ms: number): string {
   const hours = Math.floor(minutes / 60);
   if (hours < 24) return `${hours}h ${two(minutes % 60)}m`;
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
+/** `just now`, `5 min ago`, `3 h ago`, `yesterday`, or a date. */
+export function formatAgo(time: number, now = Date.now()): string {
+  const minutes = Math.floor((now - time) / 60_000);
+  if (minutes < 1) return t('just now');
+  if (minutes < 60) return t('{0} min ago', minutes);
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return t('{0} h ago', hours);
+  const days = Math.floor(hours / 24);
+  if (days < 7) return days === 1 ? t('yesterday') : t('{0} days ago', days);
+  return new Date(time).toLocaleDateString();
 }
 
 /** A time on an axis: `30s`, `5m`, `1h 20m`. */

@@ -25,7 +25,11 @@ export class RunsStatusBar implements vscode.Disposable {
     this.item ??= this.make();
     const count = runs.length === 1 ? vscode.l10n.t('1 run') : vscode.l10n.t('{0} runs', runs.length);
     this.item.text = `$(beaker) ${count}`;
-    const lines = runs.slice(0, 10).map(({ run }) => `${runTitle(run)}: ${statusWord(run.status)}`);
+    const lines = runs.slice(0, 10).map(({ run }) => {
+      // What it waits for: "Building the environment digits:2".
+      const reason = run.status === 'Running' ? '' : run.statusReason;
+      return [`${runTitle(run)}: ${statusWord(run.status)}`, reason].filter(Boolean).join(' · ');
+    });
     this.item.tooltip = [vscode.l10n.t('Active Runyard runs'), ...lines].join('\n');
     this.item.accessibilityInformation = { label: vscode.l10n.t('Runyard: {0} active', count) };
     this.item.show();

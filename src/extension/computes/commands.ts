@@ -136,21 +136,22 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
 }
 
 async function cleanUp(client: Client, name: string): Promise<void> {
-  const { runs, blobs, bytes } = await vscode.window.withProgress(
+  const { runs, blobs, environments, bytes } = await vscode.window.withProgress(
     { location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('Cleaning up {0}...', name) },
     () => client.call('cleanCompute', { params: { compute: name } }),
   );
   void vscode.window.showInformationMessage(
-    runs + blobs === 0
+    runs + blobs + environments === 0
       ? vscode.l10n.t(
           'There is nothing on {0} that may go: what is young, or exists only there, stays.',
           name,
         )
       : vscode.l10n.t(
-          '{0}: {1} run folders and {2} cached files are gone, {3}.',
+          '{0}: {1} run folders, {2} cached files and {3} built environments are gone, {4}.',
           name,
           runs,
           blobs,
+          environments,
           formatBytes(bytes),
         ),
   );

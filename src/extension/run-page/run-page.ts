@@ -8,6 +8,7 @@ import type {
   ToPage,
 } from '../../../webview/run/contract.ts';
 import type { Connection } from '../connection.ts';
+import type { RunEnvironmentActions } from '../environments-view/run-environment.ts';
 import { describe } from '../errors.ts';
 import { readPiece } from '../files/file-system.ts';
 import type { RunFiles } from '../files/run-files.ts';
@@ -27,6 +28,7 @@ export interface RunPageServices {
   connection: Connection;
   live: Live;
   files: RunFiles;
+  environments: RunEnvironmentActions;
   log: Log;
   /** The folder with the page's bundle. */
   assets: vscode.Uri;
@@ -110,6 +112,8 @@ export class RunPage implements RunRef, vscode.Disposable {
       case 'action':
         await vscode.commands.executeCommand(runActions[message.action], this);
         return;
+      case 'environment':
+        return this.services.environments[message.action](this);
       case 'openFile':
         return this.services.files.open(this, message.path);
       case 'saveFile':
@@ -143,6 +147,10 @@ export class RunPage implements RunRef, vscode.Disposable {
         // A Buffer may be a part of a pool; the page gets these bytes only.
         return { data: new Uint8Array(piece.data), size: piece.size };
       }
+      case 'environment':
+        return client.call('getRunEnvironment', { params: this.params });
+      case 'compareEnvironment':
+        return (await this.services.environments.compare(this)) ?? null;
     }
   }
 

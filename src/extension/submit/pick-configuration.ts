@@ -3,6 +3,7 @@ import type { FoundConfiguration } from '../../api/entities.ts';
 import { localCompute } from '../../api/compute.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import { joinArguments } from './arguments.ts';
+import { environmentPhrase } from './environment-answer.ts';
 import { back, pickStep, type StepItem } from './multi-step.ts';
 import type { SubmitSession } from './session.ts';
 
@@ -70,6 +71,7 @@ function usableItem(found: FoundConfiguration, session: SubmitSession): Configur
   const facts = [
     configuration?.experiment ?? session.defaultExperiment,
     configuration?.target ?? 'local',
+    environmentOf(session, found),
     own ? vscode.l10n.t('interpreter {0}', own) : '',
   ].filter(Boolean);
   const warnings = found.warnings.map((warning) => `$(warning) ${warning}`);
@@ -79,6 +81,13 @@ function usableItem(found: FoundConfiguration, session: SubmitSession): Configur
     detail: [facts.join(' · '), ...warnings].join('   '),
     found,
   };
+}
+
+/** What the run finds installed: as the configuration says, or the file that it was last submitted with. */
+function environmentOf({ last }: SubmitSession, { name, configuration }: FoundConfiguration): string {
+  const said = configuration ? environmentPhrase(configuration) : '';
+  const file = last.files?.[name];
+  return said || (file ?? '');
 }
 
 function brokenItem(found: FoundConfiguration): ConfigurationItem {

@@ -30,7 +30,7 @@ export interface Asker {
   /** The script is not asked for: the steps count from the one after it. */
   readonly scriptIsFixed?: boolean;
   /** Lines of every step that show what a run on a target will run with, and let one change it. */
-  runsWith(compute: string): StepItem[];
+  runsWith(compute: string, docker: boolean): StepItem[];
   /** The interpreter there, where a run has no environment of its own. */
   interpreterOf(compute: string): string;
   /** Asks for one more target; gives its name where there is one now. */
@@ -59,7 +59,7 @@ export async function askQuestions(session: SubmitSession): Promise<Answers | ty
     arguments: !target.script || target.script === last.script ? (last.arguments ?? '') : '',
     compute: known(session, last.compute),
     docker: last.docker === true,
-    environment: session.preset ?? session.choices.still(last.environment, last.docker === true),
+    environment: session.preset ?? session.choices.latest(last.environment, last.docker === true),
     experiment: session.defaultExperiment,
   };
   const steps = [
@@ -113,7 +113,7 @@ async function askScript(session: SubmitSession, answers: Answers): Promise<type
         command: true,
         alwaysShow: true,
       },
-      ...runsWith(session, answers.compute),
+      ...runsWith(session, answers),
     ],
   });
   if (picked === back || !picked) return picked ?? false;
@@ -184,7 +184,7 @@ export async function askCompute(asker: Asker, answers: Answers): Promise<typeof
           alwaysShow: true,
           add: true,
         },
-        ...runsWith(asker, answers.compute),
+        ...runsWith(asker, answers),
       ],
     });
     if (picked === back || !picked) return picked ?? false;
@@ -214,10 +214,12 @@ export async function askEnvironment(asker: Asker, answers: Answers): Promise<ty
       ? vscode.l10n.t('The image of the container; type the name of any other')
       : vscode.l10n.t('The environment of the run'),
     active: isAnswer(environment),
-    items: (typed) =>
-      docker
+    items: (typed) => [
+      ...(docker
         ? choices.imageItems(compute, typed, environment)
-        : [...choices.hostItems(asker.interpreterOf(compute)), ...runsWith(asker, compute)],
+        : choices.hostItems(asker.interpreterOf(compute))),
+      ...runsWith(asker, answers),
+    ],
   });
   if (picked === back || !picked) return picked ?? false;
   answers.environment = picked.environment ?? asTheHostIs;
@@ -225,8 +227,8 @@ export async function askEnvironment(asker: Asker, answers: Answers): Promise<ty
 }
 
 /** What the run will run with on the target that is chosen so far. */
-function runsWith(asker: Asker, compute: string): StepItem[] {
-  const items = asker.runsWith(compute);
+function runsWith(asker: Asker, { compute, docker }: Answers): StepItem[] {
+  const items = asker.runsWith(compute, docker);
   if (items.length === 0) return [];
   const label =
     compute === localCompute ? vscode.l10n.t('runs with') : vscode.l10n.t('runs with, on {0}', compute);
@@ -248,7 +250,7 @@ export async function askExperiment(asker: Asker, answers: Answers): Promise<typ
           value: name,
         })),
         ...typedItem(typed, [...known], vscode.l10n.t('New experiment')),
-        ...(answers.docker ? [] : runsWith(asker, answers.compute)),
+        ...runsWith(asker, answers),
       ];
     },
   });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Compute } from '../../api/compute.ts';
 import type { Run, RunDetail } from '../../api/entities.ts';
@@ -9,6 +10,7 @@ import type { Log } from '../log.ts';
 import type { RunRef } from '../run-ref.ts';
 import { ArgumentsError, joinArguments, splitArguments } from './arguments.ts';
 import { submitterEnvironment } from './environment.ts';
+import { EnvironmentChoices } from './environment-choices.ts';
 import type { ComputeActions } from './compute-actions.ts';
 import {
   enterPath,
@@ -19,7 +21,14 @@ import {
 } from './interpreter.ts';
 import { back, inputStep, runSteps, type StepItem } from './multi-step.ts';
 import { commandLine } from './pick-configuration.ts';
-import { type Answers, type Asker, askArguments, askCompute, askExperiment } from './questions.ts';
+import {
+  type Answers,
+  type Asker,
+  askArguments,
+  askCompute,
+  askEnvironment,
+  askExperiment,
+} from './questions.ts';
 
 /** *Rerun with Changes...*: the questions of a submit, answered by the run that is run again. */
 export class RerunWithChanges {
@@ -43,7 +52,9 @@ export class RerunWithChanges {
       client.call('listExperiments', { params: { workspace } }),
     ]);
     const names = experiments.map((experiment) => experiment.name);
-    const asker = new RerunAsker(run, computes, names, this.interpreters, this.actions);
+    const folder = vscode.Uri.file(run.sourceDirectory);
+    const choices = await EnvironmentChoices.open(client, workspace, folder, computes);
+    const asker = new RerunAsker(run, computes, names, choices, this.interpreters, this.actions);
     const changes = await asker.ask();
     if (!changes || !(await this.actions.ready(changes.configuration.target ?? run.compute)))
       return undefined;
@@ -57,12 +68,14 @@ interface Changes {
   configuration: Partial<RunConfiguration>;
   experiment?: string;
   interpreter?: string;
+  useEnvironment?: string;
 }
 
 class RerunAsker implements Asker {
   readonly scriptIsFixed = true;
   computes: readonly Compute[];
   readonly experiments: readonly string[];
+  readonly choices: EnvironmentChoices;
   private readonly original: RunDetail;
   private readonly interpreters: Interpreters;
   private readonly actions: ComputeActions;
@@ -76,6 +89,7 @@ class RerunAsker implements Asker {
     run: RunDetail,
     computes: readonly Compute[],
     experiments: readonly string[],
+    choices: EnvironmentChoices,
     interpreters: Interpreters,
     actions: ComputeActions,
   ) {
@@ -83,16 +97,22 @@ class RerunAsker implements Asker {
     this.actions = actions;
     this.computes = computes;
     this.experiments = experiments;
+    this.choices = choices;
     this.interpreters = interpreters;
     const { configuration } = run;
+    const { kind } = run.environment;
     this.answers = {
       ...(configuration.command
         ? { command: commandLine(configuration) }
         : { script: configuration.script ?? run.script }),
       arguments: joinArguments(configuration.arguments ?? []),
       compute: run.compute,
+      docker: kind === 'image' || kind === 'dockerfile',
+      environment: { kind: 'asBefore' },
       experiment: run.experiment,
     };
+    const { docker } = this.answers;
+    choices.before = { title: runTitle(run), label: run.environment.label, docker };
     this.interpreter = { path: run.interpreter, source: vscode.l10n.t('as in {0}', runTitle(run)) };
     this.variables = { ...configuration.environmentVariables };
   }
@@ -101,10 +121,16 @@ class RerunAsker implements Asker {
     return vscode.l10n.t('Rerun with Changes: {0}', runTitle(this.original));
   }
 
-  runsWith(compute: string): StepItem[] {
+  interpreterOf(compute: string): string {
+    const host = this.computes.find(({ name }) => name === compute);
+    if (this.interpreterChosen || compute === this.original.compute) return this.interpreter.path;
+    return host?.settings?.interpreter ?? 'python3';
+  }
+
+  runsWith(compute: string, docker: boolean): StepItem[] {
     const names = Object.keys(this.variables).join(', ');
     return [
-      this.interpreterOn(compute),
+      ...(docker ? [] : [this.interpreterOn(compute)]),
       {
         label: `$(symbol-variable) ${vscode.l10n.t('Environment variables: {0}', names || vscode.l10n.t('none'))}`,
         description: vscode.l10n.t('of the run configuration'),
@@ -145,6 +171,7 @@ class RerunAsker implements Asker {
     const done = await runSteps([
       () => (answers.command === undefined ? askArguments(this, answers) : this.askCommand()),
       () => askCompute(this, answers),
+      () => askEnvironment(this, answers),
       () => askExperiment(this, answers),
     ]);
     return done === true ? this.changes() : undefined;
@@ -154,7 +181,7 @@ class RerunAsker implements Asker {
     const text = await inputStep({
       title: this.title,
       step: 1,
-      totalSteps: 3,
+      totalSteps: 4,
       value: this.answers.command ?? '',
       prompt: vscode.l10n.t('A command line, run by the shell in the folder'),
       validate: (value) => (value.trim() ? undefined : vscode.l10n.t('Enter a command.')),
@@ -184,6 +211,36 @@ class RerunAsker implements Asker {
     if (text !== undefined) this.variables = parseVariables(text);
   }
 
+  /** Another environment than the run's: by name or file, or with the sections that say it. */
+  private changeEnvironment(result: Changes, changed: Partial<RunConfiguration>): void {
+    const { environment } = this.answers;
+    const { configuration, sourceDirectory } = this.original;
+    const { environment: section, docker } = configuration;
+    const { environmentVariables } = section ?? {};
+    const kept = environmentVariables ? { environmentVariables } : {};
+    const { baseImage: _, baseDockerfile: __, ...options } = docker ?? {};
+    const { baseImage: ___, baseDockerfile: ____, ...earlier } = section?.docker ?? {};
+    switch (environment.kind) {
+      case 'asBefore':
+        return;
+      case 'named':
+        result.useEnvironment = `${environment.name}:${environment.version}`;
+        return;
+      case 'file':
+        result.useEnvironment = path.join(sourceDirectory, environment.file);
+        return;
+      case 'image':
+        changed.environment = { ...kept, docker: { ...earlier, baseImage: environment.image } };
+        changed.docker = { ...options, useDocker: true };
+        return;
+      case 'host': {
+        const interpreterPath = result.interpreter ?? section?.python?.interpreterPath;
+        changed.environment = { ...kept, ...(interpreterPath ? { python: { interpreterPath } } : {}) };
+        changed.docker = { ...options, useDocker: false };
+      }
+    }
+  }
+
   /** Only what is different from the run: everything else is the server's to repeat. */
   private changes(): Changes {
     const { answers, original } = this;
@@ -208,6 +265,7 @@ class RerunAsker implements Asker {
         changed.environment = { ...environment, python };
       }
     }
+    this.changeEnvironment(result, changed);
     return result;
   }
 }

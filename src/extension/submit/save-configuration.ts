@@ -36,14 +36,19 @@ function defaultName(session: SubmitSession, configuration: RunConfiguration): s
   return (name || 'run').slice(0, 64);
 }
 
+/** What the questions are about. */
+const askedFor = new Set(['script', 'arguments', 'command', 'target', 'experiment', 'environment', 'docker']);
+
 function same(a: RunConfiguration | null, b: RunConfiguration): boolean {
   if (!a) return false;
   const rest = Object.entries(a).filter(([, value]) => value !== null && value !== undefined);
   return (
-    rest.every(([key]) => ['script', 'arguments', 'command', 'target', 'experiment'].includes(key)) &&
+    rest.every(([key]) => askedFor.has(key)) &&
     commandLine(a) === commandLine(b) &&
     (a.target ?? 'local') === b.target &&
-    a.experiment === b.experiment
+    a.experiment === b.experiment &&
+    JSON.stringify([a.environment ?? null, a.docker ?? null]) ===
+      JSON.stringify([b.environment ?? null, b.docker ?? null])
   );
 }
 

@@ -101,7 +101,9 @@ export class SubmitSession implements Asker {
   }
 
   /** The line of every step that shows the interpreter and lets one change it. */
-  runsWith(compute: string): StepItem[] {
+  runsWith(compute: string, docker = false): StepItem[] {
+    // A container has its own.
+    if (docker) return [];
     const host = this.computes.find(({ name }) => name === compute);
     if (host?.kind === 'ssh') return [hostInterpreterItem(host, () => this.changeHostInterpreter(compute))];
     return [interpreterItem(this.interpreter, () => this.changeInterpreter())];
@@ -114,8 +116,8 @@ export class SubmitSession implements Asker {
   }
 
   /** The interpreter that is selected here says nothing to another host. */
-  interpreterFor(compute: string): { interpreter?: string } {
-    return compute === localCompute ? { interpreter: this.interpreter.path } : {};
+  interpreterFor(compute: string, docker = false): { interpreter?: string } {
+    return compute === localCompute && !docker ? { interpreter: this.interpreter.path } : {};
   }
 
   async addCompute(): Promise<string | undefined> {

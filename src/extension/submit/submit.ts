@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import path from 'node:path';
 import * as vscode from 'vscode';
 import { localCompute } from '../../api/compute.ts';
 import { RunyardError } from '../../api/errors.ts';
 import type { FoundConfiguration, Run } from '../../api/entities.ts';
 import type { SubmitRequest } from '../../api/requests.ts';
+import type { RunConfiguration } from '../../api/run-configuration.ts';
 import type { Connection } from '../connection.ts';
 import { describe, RemedyError } from '../errors.ts';
 import type { Live } from '../live.ts';
@@ -13,6 +15,7 @@ import type { ComputeActions } from './compute-actions.ts';
 import { AcceptedConcerns } from './before/accepted.ts';
 import { BeforeSubmit } from './before/settle.ts';
 import { submitterEnvironment } from './environment.ts';
+import { environmentPhrase, useEnvironmentOf } from './environment-answer.ts';
 import { Interpreters } from './interpreter.ts';
 import { AnswersMemory } from './memory.ts';
 import { back } from './multi-step.ts';
@@ -64,9 +67,23 @@ export class Submitter {
     requireTrust();
     const target = await targetOf(argument);
     if (!target) return undefined;
+    return this.ask(await this.openSession(target));
+  }
+
+  /** The same, in an environment (`digits:2`) that is chosen already. */
+  async inEnvironment(environment: string): Promise<Run | undefined> {
+    requireTrust();
+    const target = await targetOf(undefined);
+    if (!target) return undefined;
     const session = await this.openSession(target);
+    const [, name = environment, version = ''] = /^(.*):(\d+)$/.exec(environment) ?? [];
+    session.preset = { kind: 'named', name, version: Number(version) };
+    return this.ask(session);
+  }
+
+  private async ask(session: SubmitSession): Promise<Run | undefined> {
     const request = await this.askWhat(session);
-    if (!request || !(await settleUnsaved(target.folder))) return undefined;
+    if (!request || !(await settleUnsaved(session.target.folder))) return undefined;
     return this.settleAndSend(session, request);
   }
 
@@ -115,11 +132,18 @@ export class Submitter {
       const configuration = configurationOf(answers);
       const name = await saveConfiguration(session, configuration);
       if (name === false) return undefined;
-      if (name) await session.remember({ configuration: name });
+      const useEnvironment = useEnvironmentOf(answers.environment, session.folder);
+      if (name) {
+        const { [name]: _, ...files } = session.last.files ?? {};
+        const { environment } = answers;
+        if (useEnvironment && environment.kind === 'file') files[name] = environment.file;
+        await session.remember({ configuration: name, files });
+      }
       return {
         ...(name ? { configurationName: name } : { configuration }),
         experiment: answers.experiment,
-        ...session.interpreterFor(answers.compute),
+        ...session.interpreterFor(answers.compute, answers.docker),
+        ...(useEnvironment ? { useEnvironment } : {}),
       };
     }
   }
@@ -127,8 +151,12 @@ export class Submitter {
   /** Connects to the target of a run configuration. */
   private async ready(session: SubmitSession, found: FoundConfiguration): Promise<boolean> {
     if (found.problem) return true;
+    const target = found.configuration?.target ?? localCompute;
     try {
-      return await this.actions.ready(found.configuration?.target ?? localCompute);
+      if (!(await this.actions.ready(target))) return false;
+      const compute = session.computes.find(({ name }) => name === target);
+      const docker = wantsDocker(found.configuration);
+      return !docker || !compute || (await session.choices.readyAsFarAsKnown(compute));
     } catch (error) {
       if (!(error instanceof RunyardError) || error.code !== 'not_found') throw error;
       const add = {
@@ -224,8 +252,25 @@ export class Submitter {
   }
 }
 
+/** Whether a run of it is a container, as far as the configuration itself says. */
+function wantsDocker(configuration: RunConfiguration | null): boolean {
+  const { docker, environment } = configuration ?? {};
+  const said = docker?.useDocker ?? docker?.enabled ?? environment?.docker?.useDocker;
+  return said ?? environment?.docker?.enabled ?? false;
+}
+
 function requestOf(session: SubmitSession, found: FoundConfiguration): Request {
+  const { preset, last } = session;
+  const file = last.files?.[found.name];
+  const said = found.configuration ? environmentPhrase(found.configuration) : '';
+  const useEnvironment =
+    preset?.kind === 'named'
+      ? `${preset.name}:${preset.version}`
+      : file && !said && session.choices.files.includes(file)
+        ? path.join(session.folder, file)
+        : undefined;
   return {
+    ...(useEnvironment ? { useEnvironment } : {}),
     configurationName: found.name,
     experiment: found.configuration?.experiment ?? session.defaultExperiment,
     ...session.interpreterFor(found.configuration?.target ?? localCompute),

@@ -6,13 +6,17 @@ import type { LogView } from '../log/log-view.ts';
 import { run, isLive, state, update } from '../state.ts';
 import { emptyText } from './parts.ts';
 
+const mainLog = 'user_logs/std_log.txt';
+const buildLog = 'user_logs/build_log.txt';
+const isMain = (path: string): boolean => path.endsWith('std_log.txt');
+
 let chosen = '';
 let following = true;
 
 /** The live log. */
 export function logTab(artifacts: readonly Artifact[]): TemplateResult {
   const paths = logPaths(artifacts);
-  const path = paths.includes(chosen) ? chosen : paths[0];
+  const path = paths.includes(chosen) ? chosen : first(paths);
   if (!path) {
     const one = run();
     return emptyText(one && isLive(one) ? t('No output yet.') : t('The run has written no log.'));
@@ -21,8 +25,9 @@ export function logTab(artifacts: readonly Artifact[]): TemplateResult {
   const view = (): LogView | null => document.querySelector('ry-log');
   return html`<div class="log-tab">
     <div class="log-bar">
+      ${paths.includes(buildLog) ? buildSwitch(path) : nothing}
       ${
-        paths.length > 1
+        paths.some((one) => !isMain(one) && one !== buildLog)
           ? html`<select
               aria-label=${t('Log file')}
               @change=${(event: Event) => {
@@ -62,10 +67,38 @@ export function logTab(artifacts: readonly Artifact[]): TemplateResult {
   </div>`;
 }
 
+/** The log of the command, or of the build that went before; both stay in reach. */
+function buildSwitch(path: string): TemplateResult {
+  const choose = (wanted: string) => {
+    chosen = wanted;
+    update({});
+  };
+  const button = (wanted: string, label: string) =>
+    html`<button
+      type="button"
+      data-log=${wanted === buildLog ? 'build' : 'run'}
+      aria-pressed=${path === wanted}
+      @click=${() => choose(wanted)}
+    >
+      ${label}
+    </button>`;
+  return html`<div class="log-switch" role="group" aria-label=${t('Log')}>
+    ${button(buildLog, t('Build Log'))} ${button(mainLog, t('Log'))}
+  </div>`;
+}
+
+/** The command's log; before it has one, that of the build. */
+function first(paths: readonly string[]): string | undefined {
+  const empty = (state.logSizes.get(mainLog) ?? 0) === 0;
+  return empty && paths.includes(buildLog) ? buildLog : paths[0];
+}
+
 /** Log files, the command's output first. */
 function logPaths(artifacts: readonly Artifact[]): string[] {
   const isLog = (path: string) => /(^|\/)(user_logs|logs)\//.test(path);
   const known = new Set([...artifacts.map((a) => a.path), ...state.logSizes.keys()].filter(isLog));
-  const rank = (path: string) => (path.endsWith('std_log.txt') ? 0 : 1);
+  // Its place is there from the first line of the build on.
+  if (known.has(buildLog)) known.add(mainLog);
+  const rank = (path: string) => (isMain(path) ? 0 : path === buildLog ? 1 : 2);
   return [...known].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 }
