@@ -243,6 +243,7 @@ test('Rerun with Changes... runs the same snapshot with other arguments', async 
   await window.quickInput.type('--rate 0.5');
   await window.quickInput.accept();
   await window.quickInput.pick(/local$/);
+  await window.quickInput.pick(/As in study 1$/);
   await window.quickInput.pick(/study$/);
   await page.opened('study 3');
   await page.status('Completed').waitFor();
