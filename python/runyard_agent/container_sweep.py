@@ -12,7 +12,7 @@ from .locks import is_held
 
 #: Seconds between two tries, the first and the longest; and after which a container that was on its way when its
 #: supervisor was killed is either there or will never be.
-_FIRST, _LONGEST = 2.0, 60.0
+_FIRST, _LONGEST = 2.0, 30.0
 _APPEARS = 10.0
 
 

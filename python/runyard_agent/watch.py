@@ -37,7 +37,7 @@ _FILES = 3.0
 _LOGS = 1.0
 
 _FIXED = (("events.jsonl", "events.jsonl"), ("monitor.jsonl", "monitor.jsonl"),
-          ("user_logs/std_log.txt", "user_logs/std_log.txt"))
+          ("user_logs/build_log.txt", "user_logs/build_log.txt"), ("user_logs/std_log.txt", "user_logs/std_log.txt"))
 
 
 class Watch(object):
