@@ -14,6 +14,7 @@ from .build_command import Command, end_marked
 from .build_log import BuildLog
 from .environment_store import Build, Deciding
 from .errors import AgentError, from_os_error, is_full
+from .host import disk_free
 from .locks import lock_now
 from .materialise import materialise
 from .record import now_ms
@@ -27,6 +28,9 @@ _LOOK = 0.2
 _RESERVE = 32768
 
 _FULL = "No space left on device"
+
+#: Bytes below which a disk is full whatever a program says of its trouble: nothing can be installed.
+_ROOM = 65536
 
 #: Variables that would make a build's programs look into another Python's folders, or install there.
 _MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_USER",
@@ -190,7 +194,8 @@ class Builder(object):
     def _explained(self, error):
         """An error for a person: a full disk is what it is, whatever the program that met it calls it."""
         said = "\n".join(self.log.lines).lower()
-        if error.code != "no_space" and (self.log.full or _FULL.lower() in said or "errno 28" in said):
+        full = self.log.full or _FULL.lower() in said or "errno 28" in said or _is_full(self.build.folder)
+        if error.code != "no_space" and full:
             return AgentError("no_space", "The disk of the host is full: the environment could not be built.",
                               "Free some space on the host, then try again.")
         return error
@@ -257,6 +262,13 @@ def finish(generator):
     for pause in generator:
         if pause:
             time.sleep(pause)
+
+
+def _is_full(folder):
+    try:
+        return disk_free(folder) < _ROOM
+    except OSError:
+        return False
 
 
 def _duration(seconds):

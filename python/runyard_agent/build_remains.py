@@ -75,23 +75,26 @@ def of_others(build):
 
 
 def superseded(root, key):
-    """A generator (turns) that removes what nobody uses of the builds that do not count any more; returns the bytes
-    that went."""
+    """A generator (turns) that removes what nobody uses of the builds that do not count any more; returns the sizes
+    of what went."""
     ready = False
-    gone = 0
+    gone = []
     for build in builds_of(root, key):
         if build.state() != "ready":
             continue
         if ready:
             size = size_of(build)
-            gone += size if (yield from take_away(build, ("ready",))) else 0
+            if (yield from take_away(build, ("ready",))):
+                gone.append(size)
         ready = True
     return gone
 
 
 def size_of(build):
-    """Bytes of a finished build, 0 where that is not known."""
-    size = (read_object(build.facts) or {}).get("bytes")
+    """Bytes that go with a finished build (of an image those that it has beside its base), 0 where that is not
+    known."""
+    facts = read_object(build.facts) or {}
+    size = facts.get("own_bytes", facts.get("bytes"))
     return size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 62 else 0
 
 

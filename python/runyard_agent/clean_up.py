@@ -1,7 +1,7 @@
 """Clean-up: what is not needed any more goes from a target, a little at a time.
 
-Run folders go once everything of them was collected, blobs once nobody has asked for them for long; where there is
-more of both than is to be kept the oldest go earlier. All of it is done in turns of a few milliseconds, whatever
+Run folders go once everything of them was collected, blobs and environments once nobody has used them for long; where
+there is more of all than is to be kept the oldest go earlier. All of it is done in turns of a few milliseconds, whatever
 number of runs and files there is.
 """
 
@@ -16,6 +16,7 @@ from .record import now_ms
 from .removal import set_apart
 from .run_folder import RunFolder
 from .unused_blobs import UnusedBlobs, hour_of
+from .unused_environments import UnusedEnvironment, UnusedEnvironments
 
 #: Seconds after the start of a `serve`, and between two clean-ups.
 _FIRST, _INTERVAL = 60.0, 3600.0
@@ -68,8 +69,12 @@ class CleanUp(object):
     def _clean(self):
         days, limit = config.keep(self._root)
         now = now_ms()
-        gone = {"runs": 0, "blobs": 0, "bytes": 0}
-        runs, total, waiting = yield from self._look_at_runs()
+        gone = {"runs": 0, "blobs": 0, "environments": 0, "bytes": 0}
+        runs, total, waiting, wanted = yield from self._look_at_runs()
+        environments = UnusedEnvironments(self._root, gone)
+        yield from environments.look(wanted)
+        runs.extend(environments.unused)
+        total += environments.bytes
         runs.sort(key=lambda run: -run.collected)
         while runs and runs[-1].collected <= now - days * _DAY:
             total -= yield from self._remove(runs.pop(), gone)
@@ -81,21 +86,23 @@ class CleanUp(object):
         return gone
 
     def _look_at_runs(self):
-        """`(runs that may go, bytes of all, what attempts wait for: (manifest, blob folders))`."""
-        found, total, waiting = [], 0, set()
+        """`(runs that may go, bytes of all, what attempts wait for: (manifest, blob folders), and the environments that
+        they wait for)`."""
+        found, total, waiting, environments = [], 0, set(), []
         for name in list(all_runs(self._root)):
             yield
             run = RunFolder(self._root, name)
             waiting.update(run.waiting)
+            environments.extend(run.environments)
             size, whole = yield from run.measure()
             total += size
             if run.collected is not None and whole:
                 found.append(run)
-        return found, total, waiting
+        return found, total, waiting, environments
 
     def _make_room(self, runs, blobs, excess, gone):
-        """Removes `excess` bytes, if there are so many to remove: what was not used for longest, by the hour, runs
-        before blobs. `runs` has the oldest at its end."""
+        """Removes `excess` bytes, if there are so many to remove: what was not used for longest, by the hour, runs (and
+        environments, which are among them) before blobs. `runs` has the oldest at its end."""
         last = None
         hours = set(blobs.hours).union(hour_of(run.collected) for run in runs)
         for hour in sorted(hours):
@@ -112,6 +119,8 @@ class CleanUp(object):
         """A generator (turns) that removes a run's folder unless something has changed since it was looked at; returns
         the bytes that went."""
         yield
+        if isinstance(run, UnusedEnvironment):
+            return (yield from run.remove(gone))
         try:
             # Under the queue's lock no attempt is added, and nothing said to be only here after all.
             with self._line.locked():

@@ -153,11 +153,19 @@ def add(root, key, description, request):
     It appears with its locks held, so that nobody takes it for one that has died.
     """
     folder = folder_of(root, key)
-    os.makedirs(folder + "/builds", mode=0o700, exist_ok=True)
-    if not os.path.exists(folder + "/environment.json"):
-        write_json(folder + "/environment.json", description)
-    others = builds_of(root, key)
-    build = Build(root, key, others[0].number + 1 if others else 1)
+    try:
+        os.makedirs(folder + "/builds", mode=0o700, exist_ok=True)
+        if not os.path.exists(folder + "/environment.json"):
+            write_json(folder + "/environment.json", description)
+        others = builds_of(root, key)
+        build = Build(root, key, others[0].number + 1 if others else 1)
+        return _appear(root, build, request)
+    except BaseException:
+        forget(root, key)
+        raise
+
+
+def _appear(root, build, request):
     hidden = "%s/environments/.new-%d-%d" % (root, os.getpid(), int(time.time() * 1e6))
     os.mkdir(hidden, 0o700)
     lock = interest = None
@@ -201,8 +209,8 @@ def forget(root, key):
         os.rmdir(folder + "/builds")
     except OSError:
         return
-    try:
-        os.unlink(folder + "/environment.json")
-        os.rmdir(folder)
-    except OSError:
-        pass
+    for remove, path in ((os.unlink, folder + "/environment.json"), (os.rmdir, folder)):
+        try:
+            remove(path)
+        except OSError:
+            pass

@@ -97,7 +97,7 @@ class EnvironmentWait(object):
         if not wait.at_once:
             self._follow(last=True)
         self.reason = None
-        facts = dict(_FACTS, **facts)
+        facts = facts_for_people(facts)
         facts["cached"] = not wait.begun
         if facts["image"] is not None:
             return Ready(None, facts["image"], {}, facts)
@@ -150,6 +150,11 @@ class EnvironmentWait(object):
 #: The members of environment.json, for people and the server; see the protocol.
 _FACTS = {"key": None, "kind": None, "interpreter": None, "python": None, "engine": None, "image": None,
           "image_id": None, "image_digest": None, "built": None, "cached": True, "waited_ms": 0, "packages": None}
+
+
+def facts_for_people(facts):
+    """The members of environment.json that the facts of a build have."""
+    return {name: facts.get(name, usual) for name, usual in _FACTS.items()}
 
 
 def within(kind, place, variables):

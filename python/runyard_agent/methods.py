@@ -6,6 +6,7 @@ import signal
 
 from . import PROTOCOL, artifacts, canary, checks, config, engine_methods, gpus, interpreter, processes
 from .atomic import read_object, write_json
+from .environment_methods import EnvironmentMethods
 from .errors import AgentError, is_full
 from .facts import facts
 from .host import disk_free, memory_total
@@ -15,6 +16,7 @@ from .locks import is_held, try_lock
 from .predecessor import take_over
 from .record import TERMINAL, Record, now_ms, read_status, state_of
 from .removal import set_apart
+from .spec import check_variables
 from .submit import submit
 
 #: The longest piece of a file in one reply, bytes.
@@ -43,6 +45,7 @@ class Methods(object):
             "run.files": self._files, "file.read": self._read, "files.read": self._read_many,
             "run.collected": self._collected, "run.delete": self._delete,
         }
+        self._table.update(EnvironmentMethods(server.root, server.store).table)
 
     def call(self, method, params, payload):
         """The answer to one request. AgentError unsupported for an unknown method."""
@@ -88,8 +91,11 @@ class Methods(object):
     def _canary_check(self, params, _):
         return canary.look(params), b""
 
-    def _engine(self, _params, _):
-        return (yield from engine_methods.describe(self._root)), b""
+    def _engine(self, params, _):
+        variables = params.get("variables")
+        if variables is not None:
+            check_variables(variables, "variables")
+        return (yield from engine_methods.describe(self._root, variables)), b""
 
     def _engine_canary(self, _params, _):
         return (yield from engine_methods.canary(self._root)), b""

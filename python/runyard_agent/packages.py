@@ -100,8 +100,7 @@ class Packages(object):
             return
         try:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            write_json(self._path, {name: value for name, value in self.facts.items()
-                                    if name not in ("bytes", "duration_ms", "folders")})
+            write_json(self._path, self.facts)
             self._written = dict(self.facts)
         except OSError:
             pass  # a full disk, or the script has put something else there

@@ -28,9 +28,14 @@ def build(builder):
                          "there, and neither is virtualenv." % (program, version),
                          "Install them on the host (Debian, Ubuntu: apt install python3-venv), or choose another "
                          "interpreter.")
-    if builder.execute(way + [place]) != 0:
-        raise AgentError("environment", "The venv could not be made: %s" % _last(builder.log.lines))
     python = place + "/bin/python"
+    steps = [way + [place]]
+    if "venv" in way:
+        # By itself, since venv keeps to itself why it has failed.
+        steps.append([python, "-m", "ensurepip", "--upgrade", "--default-pip"])
+    for words in steps:
+        if builder.execute(words, variables(builder.variables, place)) != 0:
+            raise AgentError("environment", "The venv could not be made: %s" % _last(builder.log.lines))
     command = [python, "-m", "pip", "install"] + _OPTIONS + ["--progress-bar", "off", "-r", "requirements.txt"]
     if builder.execute(command, variables(builder.variables, place)) != 0:
         raise AgentError("environment", "pip could not install the packages: %s" % complaint(builder.log.lines),
@@ -71,7 +76,7 @@ def _look_at(builder, program):
         raise AgentError("environment", "The interpreter %s does not work: %s" % (program, _last(text.split("\n"))),
                          "Choose another interpreter.")
     if said[-1] == "venv":
-        return said[-2], [program, "-m", "venv"]
+        return said[-2], [program, "-m", "venv", "--without-pip"]
     if builder.output([program, "-m", "virtualenv", "--version"])[0] == 0:
         return said[-2], [program, "-m", "virtualenv"]
     from .environment_plan import which

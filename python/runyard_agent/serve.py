@@ -4,6 +4,7 @@ import select
 import sys
 import time
 
+from . import build_remains
 from .atomic import read_object
 from .blobs import BlobStore
 from .channel import Channel
@@ -53,6 +54,7 @@ class Serve(object):
         for folder in left_behind(self.root):
             self.jobs.add(remove(folder))
         self.jobs.add(sweep_temporary(self.root))
+        self.jobs.add(build_remains.sweep(self.root))
         self.jobs.add(self.clean_up.hourly())
         poller = select.poll()
         poller.register(channel.read_fd, select.POLLIN)

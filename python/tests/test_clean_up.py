@@ -72,7 +72,7 @@ class Host(AgentTest):
         self.assertEqual((gone["runs"], gone["blobs"]), (1, 0))
         self.assertGreater(gone["bytes"], 100000)
         self.assertEqual(self.runs(), sorted([young, kept, uncollected, living.run]))
-        self.assertEqual(client.call("host.clean"), {"runs": 0, "blobs": 0, "bytes": 0})
+        self.assertEqual(client.call("host.clean"), {"runs": 0, "blobs": 0, "environments": 0, "bytes": 0})
         client.call("host.configure", {"keep": {"days": 0}})
         self.assertEqual(client.call("host.clean")["runs"], 1)
         self.assertEqual(self.runs(), sorted([kept, uncollected, living.run]))
