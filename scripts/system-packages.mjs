@@ -155,6 +155,12 @@ export const needs = {
     suites: ['contract', 'python'],
     optional: true,
   },
+  registry: {
+    find: () => which('docker-registry'),
+    packages: ['docker-registry'],
+    suites: ['contract'],
+    optional: true,
+  },
   // Makes virtual environments; Debian has it in a package of its own.
   venv: {
     find: () =>

@@ -136,7 +136,12 @@ async function steps() {
     folder: 'python/tests',
     pattern: /^test.*\.py$/,
     needs: needsOf('python'),
-    command: [executable, '-m', 'unittest', 'discover', '-v', '-s', 'python/tests', '-t', 'python'],
+    command: [
+      node,
+      'test/rig/docker/with-engine.ts',
+      '--',
+      ...[executable, '-m', 'unittest', 'discover', '-v', '-s', 'python/tests', '-t', 'python'],
+    ],
     parse: unittest,
   });
   const found = await pythons();

@@ -18,6 +18,8 @@ export interface SessionOptions {
   settings?: Record<string, unknown>;
   machineSettings?: Record<string, unknown>;
   workspaceTrust?: boolean;
+  /** Variables of the extension host, and so of the server; undefined takes one away. */
+  env?: Record<string, string | undefined>;
 }
 
 /** A VS Code with the packaged extension, its window, and a home of its own. Undone by `close`. */
@@ -60,7 +62,7 @@ export class Session {
       await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
       await writeFile(path.join(folder, name), text);
     }
-    const start: BrowserVSCodeOptions = { vsix: [vsix], folder, env: { RUNYARD_HOME: home } };
+    const start: BrowserVSCodeOptions = { vsix: [vsix], folder, env: { RUNYARD_HOME: home, ...options.env } };
     if (options.settings) start.settings = options.settings;
     if (options.machineSettings) start.machineSettings = options.machineSettings;
     if (options.workspaceTrust) start.workspaceTrust = true;

@@ -185,7 +185,7 @@ test('the end of a command: its exit code, its signal, its traceback, its time l
   );
   failed(
     await run('print(1)', { configuration: docker({ script: null, command: ['no-such-program'] }) }),
-    'exit',
+    'not_found',
     /no-such-program/,
   );
   const shell = await run('', {

@@ -1,5 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createReadStream, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { once } from 'node:events';
 import os from 'node:os';
 import path from 'node:path';
@@ -66,6 +74,29 @@ export class DockerEngine {
     child.stdin!.on('error', () => undefined);
     const { code, output } = await finished(child);
     if (code !== 0) throw new Error(`docker import ended with ${code}: ${output}`);
+  }
+
+  /**
+   * A registry that only this engine reaches, with the test image in it; gives the image's name there. It ends with the
+   * engine.
+   */
+  async registry(): Promise<string> {
+    const folder = `${this.dir}/registry`;
+    mkdirSync(folder, { recursive: true });
+    const file = `${folder}/config.yml`;
+    const storage = `storage:\n  filesystem:\n    rootdirectory: ${folder}/data\n`;
+    writeFileSync(file, `version: 0.1\nlog:\n  level: error\n${storage}http:\n  addr: 127.0.0.1:5000\n`);
+    this.apart([component('registry').path, 'serve', file]);
+    const name = '127.0.0.1:5000/debian-python:12';
+    await this.docker('tag', testImage, name);
+    const deadline = Date.now() + longestMs;
+    for (;;) {
+      const { code, output } = await this.try(['push', '-q', name]);
+      if (code === 0) break;
+      if (Date.now() > deadline) throw new Error(`the registry takes no image: ${output}`);
+      await sleep(100);
+    }
+    return name;
   }
 
   /** Starts it (again); resolves when it answers. */

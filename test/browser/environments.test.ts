@@ -1,0 +1,308 @@
+import assert from 'node:assert/strict';
+import { existsSync, statSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, test, type TestContext } from 'node:test';
+import type { Theme } from '../rig/browser.ts';
+import { RunPageView, Session } from './session.ts';
+import { makeWheels } from './wheels.ts';
+
+const themes: Theme[] = ['light', 'dark', 'high-contrast'];
+const many = Object.fromEntries(
+  Array.from({ length: 40 }, (_, n) => [`part-${String(n).padStart(2, '0')}`, `${n}.0`]),
+);
+const packages = { alpha: '1.0', beta: '2.5', ...many };
+const asked = (...lines: string[]) => ['--no-index', '--find-links ./wheels', ...lines, ''].join('\n');
+
+/** A docker whose engine runs once `systemctl --user start docker` was called, which a folder tells. */
+const docker = (state: string) => `#!/bin/sh
+case "$1" in
+  --version) echo "Docker version 28.2.2, build 1" ;;
+  *) if [ ! -e ${state}/running ]; then
+       echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >&2
+       exit 1
+     fi
+     case "$1" in
+       info) echo '{"ServerVersion":"28.2.2","SecurityOptions":["name=rootless"]}' ;;
+     esac ;;
+esac
+`;
+const systemctl = (state: string) => `#!/bin/sh
+echo "$@" >>${state}/called
+touch ${state}/running
+`;
+
+let session: Session;
+let page: RunPageView;
+let tools: string;
+before(async () => {
+  tools = await mkdtemp(path.join(tmpdir(), 'ry-t-'));
+  for (const [name, text] of [
+    ['docker', docker(tools)],
+    ['systemctl', systemctl(tools)],
+  ] as const) {
+    await writeFile(path.join(tools, name), text);
+    await chmod(path.join(tools, name), 0o755);
+  }
+  session = await Session.open({
+    files: {
+      'study/requirements.txt': asked('alpha==1.0', 'beta', ...Object.keys(many)),
+      'study/train.py': 'import alpha, beta\nprint("found", alpha.VERSION, beta.VERSION)\n',
+      'broken/requirements.txt': asked('nobody-has-this==9'),
+      'plain/train.py': 'print("plain")\n',
+    },
+    env: {
+      PATH: `${tools}:${process.env['PATH']}`,
+      DOCKER_HOST: undefined,
+      DOCKER_CONTEXT: 'rootless',
+    },
+  });
+  makeWheels(path.join(session.folder, 'study/wheels'), packages);
+  makeWheels(path.join(session.folder, 'broken/wheels'), { alpha: '1.0' });
+  page = new RunPageView(session.window);
+});
+afterEach((t) => session?.pictureOfFailure(t as TestContext));
+after(async () => {
+  await session?.close();
+  await rm(tools, { recursive: true, force: true });
+});
+
+async function showEnvironments(): Promise<void> {
+  const { window } = session;
+  await window.showContainer('Runyard');
+  await window.expandView('Environments');
+}
+
+/** Right-clicks the requirements.txt of a folder. */
+async function createFrom(folder: string): Promise<void> {
+  const { window } = session;
+  await window.showContainer('Explorer');
+  await window.runCommand('File: Focus on Files Explorer');
+  const row = window.explorerRow('requirements.txt');
+  await window.runCommand('Collapse Folders in Explorer').catch(() => undefined);
+  await window.explorerRow(folder).click();
+  await row.waitFor();
+  await window.contextMenu(row, 'Create Environment...');
+}
+
+async function quiet(): Promise<void> {
+  await session.window.runCommand('Notifications: Clear All Notifications');
+}
+
+test('the empty view says what an environment is and how to make one', async () => {
+  const { window } = session;
+  await showEnvironments();
+  const view = window.view('Environments');
+  await view.getByText('An environment is what a run finds installed').waitFor();
+  await view.getByRole('button', { name: 'Create Environment...' }).waitFor();
+});
+
+test('a requirements.txt becomes an environment; its row tells what it is', async () => {
+  const { window } = session;
+  const { quickInput } = window;
+  await createFrom('study');
+  await quickInput.waitUntilOpen({ title: 'Create Environment: requirements.txt' });
+  await quickInput.row(/python:3\.12-slim$/).waitFor();
+  await quickInput.pick(/On the Host$/);
+  await quickInput.waitUntilOpen();
+  assert.equal(await quickInput.input.inputValue(), 'study');
+  await quickInput.accept();
+  await window.notification('The environment study:1 is registered').first().waitFor();
+  const row = window.treeRows('Environments', 'study');
+  await row.getByText('version 1 · venv with 42 packages').waitFor();
+  await window.expandTreeRow('Environments', 'study');
+  await window.expandTreeRow('Environments', 'Packages asked for');
+  await window.treeRows('Environments', 'alpha').getByText('==1.0').waitFor();
+  await window.treeRows('Environments', 'beta').getByText('not pinned').waitFor();
+  await window.expandTreeRow('Environments', 'Packages asked for').catch(() => undefined);
+});
+
+test('the same content again is said, and makes no new version', async () => {
+  const { window } = session;
+  await quiet();
+  await createFrom('study');
+  await window.quickInput.pick(/On the Host$/);
+  await window.quickInput.waitUntilOpen();
+  await window.quickInput.accept();
+  await window.notification('study:1 has this very content already').first().waitFor();
+  await window.notificationButton('study:1 has this very content already', 'Show Definition');
+  await session.fileTab('study:1.yml').waitFor();
+  await window.page.locator('.monaco-editor .view-lines', { hasText: 'requirements: |' }).waitFor();
+});
+
+test('it is built on this machine, with its log from the first line; the view tells it', async () => {
+  const { window } = session;
+  await quiet();
+  await showEnvironments();
+  await window.contextMenu(window.treeRows('Environments', 'study'), 'Build Environment...');
+  await window.notification('study:1 is built on this machine').first().waitFor();
+  const output = window.page.locator('.part.panel .monaco-editor .view-lines');
+  await output.getByText('alpha', { exact: false }).first().waitFor();
+  await window.treeRows('Environments', 'Built on this machine').getByText('packages').waitFor();
+  for (const theme of themes) {
+    await window.setTheme(theme);
+    if (theme === 'light') taken(await window.screenshot('environment-build'));
+    await quiet();
+    taken(await window.screenshot('environments', theme));
+  }
+  await window.setTheme('light');
+  await window.runCommand('View: Hide Panel');
+});
+
+test('what cannot be built says what failed; its log is at hand', async () => {
+  const { window } = session;
+  await createFrom('broken');
+  await window.quickInput.pick(/On the Host$/);
+  await window.quickInput.waitUntilOpen();
+  await window.quickInput.accept();
+  await window.notification('The environment broken:1 is registered').first().waitFor();
+  await window.notificationButton('The environment broken:1 is registered', 'Build...');
+  const failure = window.notification(/broken:1 on this machine: .*nobody-has-this/).first();
+  await failure.waitFor();
+  taken(await window.screenshot('environment-build-failed'));
+  await failure.locator('.monaco-button', { hasText: 'Show Log' }).click();
+  await window.page
+    .locator('.part.panel .monaco-editor .view-lines')
+    .getByText('nobody-has-this', { exact: false })
+    .first()
+    .waitFor();
+  await window.runCommand('View: Hide Panel');
+  await quiet();
+});
+
+test('a run in it: what it found installed is on its page', async () => {
+  const { window } = session;
+  const { quickInput } = window;
+  await session.askToSubmit('study');
+  await session.step(1);
+  await quickInput.pick(/train\.py$/);
+  await session.step(2);
+  await quickInput.accept();
+  await session.step(3);
+  await quickInput.pick(/local$/);
+  await session.step(4);
+  await quickInput.row(/As the Host Is$/).waitFor();
+  await quickInput.row(/requirements\.txt$/).waitFor();
+  taken(await window.screenshot('submit-environment'));
+  await quickInput.pick(/study:1$/);
+  await session.step(5);
+  await quickInput.accept();
+  await page.opened('study 1');
+  await page.status('Completed').waitFor();
+  await page.tab('log').click();
+  await page.frame.getByText('found 1.0 2.5').waitFor();
+  await page.tab('environment').click();
+  await page.frame.getByRole('button', { name: 'study:1', exact: true }).waitFor();
+  await page.frame.locator('.package-list').getByText('part-39').waitFor();
+  await page.fact('Built').getByText('it was there already').waitFor();
+  const rows = page.frame.locator('.package-list tbody tr');
+  assert.ok((await rows.count()) >= 42);
+  await page.frame.locator('.packages vscode-text-field input').fill('part-0');
+  await page.frame.locator('.packages [role=status]').getByText('10 of').waitFor();
+  assert.equal(await rows.count(), 10);
+  await page.frame.locator('.packages vscode-text-field input').fill('');
+  await quiet();
+  for (const theme of themes) {
+    await window.setTheme(theme);
+    taken(await window.screenshot('run-environment', theme));
+  }
+  await window.setTheme('light');
+});
+
+test('a run without an environment of its own; how the two differ', async () => {
+  const { window } = session;
+  await session.submitNew('plain');
+  await page.opened('plain 1');
+  await page.status('Completed').waitFor();
+  await page.tab('environment').click();
+  await page.fact('Interpreter').getByText('python3').waitFor();
+  taken(await window.screenshot('run-environment-plain'));
+  await window.tab('study 1').click();
+  await page.opened('study 1');
+  await page.tab('environment').click();
+  await page.frame.locator('[data-environment=compare]').click();
+  await window.quickInput.pick(/plain 1$/);
+  await page.frame.locator('.comparison', { hasText: 'Compared with plain 1' }).waitFor();
+  await page.frame.locator('.comparison').getByText('Only in this run').waitFor();
+  await quiet();
+  for (const theme of themes) taken(await window.screenshot('run-environment-compared', theme));
+  await window.setTheme('light');
+  await page.frame.getByRole('button', { name: 'Close Comparison' }).click();
+});
+
+test('Freeze pins what the run found; Copy gives it as lines', async () => {
+  const { window } = session;
+  await page.frame.locator('[data-environment=copyRequirements]').click();
+  await window.statusBarItem('Packages copied').waitFor();
+  const copied = await window.page.evaluate(() => {
+    const { navigator } = globalThis as unknown as {
+      navigator: { clipboard: { readText(): Promise<string> } };
+    };
+    return navigator.clipboard.readText();
+  });
+  assert.match(copied, /^alpha==1\.0\nbeta==2\.5\n/);
+  await page.frame.locator('[data-environment=freeze]').click();
+  await window.quickInput.waitUntilOpen({ title: 'Freeze the Environment of study 1' });
+  assert.equal(await window.quickInput.input.inputValue(), 'study-frozen');
+  await window.quickInput.accept();
+  await window.notification('The environment study-frozen:1 is registered').first().waitFor();
+  const client = await session.api();
+  const params = { workspace: 'default', environment: 'study-frozen:1' };
+  assert.deepEqual((await client.call('getEnvironment', { params })).unpinned, []);
+});
+
+test('what uses it, export, delete', async () => {
+  const { window } = session;
+  await quiet();
+  await showEnvironments();
+  await window.expandTreeRow('Environments', 'study');
+  await window.expandTreeRow('Environments', 'Used by');
+  await window.treeRows('Environments', 'study 1').click();
+  await page.opened('study 1');
+  await window.contextMenu(window.treeRows('Environments', 'study'), 'Show What Uses Environment');
+  await window.quickInput.waitUntilOpen({ title: 'Runs in study:1' });
+  await window.quickInput.cancel();
+  await window.contextMenu(window.treeRows('Environments', 'study-frozen'), 'Delete Environment...');
+  await window.dialog('Delete the environment study-frozen:1?').waitFor();
+  await window.dialogButton('Delete');
+  await window.treeRows('Environments', 'study-frozen').waitFor({ state: 'detached' });
+});
+
+test('Docker at the first submit: not running is said, and it can be started', async () => {
+  const { window } = session;
+  const { quickInput } = window;
+  await session.askToSubmit('broken');
+  await quickInput.cancel();
+  await session.askToSubmit('plain');
+  await quickInput.pick(/New Run Configuration\.\.\.$/);
+  await session.step(1);
+  await quickInput.pick(/train\.py$/);
+  await session.step(2);
+  await quickInput.accept();
+  await session.step(3);
+  await quickInput
+    .row(/Docker on this machine$/)
+    .getByText('not running')
+    .waitFor();
+  taken(await window.screenshot('submit-docker'));
+  await quickInput.pick(/Docker on this machine$/);
+  await window.dialog('Docker is not running on this machine.').waitFor();
+  taken(await window.screenshot('docker-not-running'));
+  await window.dialogButton('Choose Another...');
+  await session.step(3);
+  await quickInput.pick(/Docker on this machine$/);
+  await window.dialogButton('Start Docker');
+  await session.step(4);
+  assert.ok(existsSync(path.join(tools, 'called')), 'the command that starts it was called');
+  await quickInput.row(/python:3\.12-slim$/).waitFor();
+  await quickInput.type('registry.example.org/team/train:7');
+  await quickInput.pick(/registry\.example\.org\/team\/train:7$/);
+  await session.step(5);
+  await quickInput.cancel();
+});
+
+/** A picture with content is far larger than an empty window. */
+function taken(file: string): void {
+  assert.ok(statSync(file).size > 15_000, file);
+}
