@@ -27,10 +27,6 @@ _SIGNALS = {132: 4, 134: 6, 135: 7, 136: 8, 137: 9, 139: 11, 143: 15}
 _BY_ENGINE = (137, 143, 255)
 
 
-class TimeIsOver(Exception):
-    """The command has reached its time limit."""
-
-
 class Ending(object):
     """How a container ended: what goes into the run's status."""
 
@@ -125,7 +121,7 @@ class ContainerRun(object):
     # While it runs
 
     def watch(self):
-        """Until the container has ended; gives its Ending. TimeIsOver."""
+        """Until the container has ended; gives its Ending, None when its time is over first."""
         ending = self.container.until_end(self._told)
         limit = self.spec["max_seconds"]
         try:
@@ -141,7 +137,7 @@ class ContainerRun(object):
                     pause = min(pause, _BEGIN)
                     self._heed_begin()
                 elif limit is not None and now >= self.keeper.started + limit:
-                    raise TimeIsOver()
+                    return None
                 else:
                     self._heed_state()
                     self._look(now)
@@ -326,6 +322,8 @@ class ContainerRun(object):
 
     def end(self, grace):
         """Ends and removes the container, whatever its state; gives a sentence about what could not be ended."""
+        # It may have begun just now, before the engine has said that it is made.
+        self.running = self.running or container_script.began(self.attempt) == BEGAN
         rest = self.keeper.finish(put_away(self.container, grace)) if os.path.exists(self.attempt.container) else ""
         for path in (self.attempt.container_script, self.attempt.container_began):
             remove(path)

@@ -127,8 +127,8 @@ def _closed(engine):
     user, member = _in_group("docker")
     if member:
         return EngineProblem("The %s engine is closed to this session: %s has come into the group docker after it "
-                             "began." % (engine.name, user), "Sign out and in again (on a host over SSH: disconnect), then try "
-                             "again, " + _OTHERWISE)
+                             "began." % (engine.name, user),
+                             "Sign out and in again (on a host over SSH: disconnect), then try again, " + _OTHERWISE)
     return EngineProblem("%s may not use the %s engine: this user is not in the group docker." % (user, engine.name),
                          "Let an administrator run: sudo usermod -aG docker %s, and sign in again; or set up rootless "
                          "Docker or Podman, %s" % (user, _OTHERWISE))

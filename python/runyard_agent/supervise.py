@@ -4,12 +4,9 @@ import os
 import sys
 import time
 
-from . import command, engine, environment, failure, prctl
+from . import command, environment, failure, prctl
 from .atomic import read_json, read_object
-from .container import MissingImage
-from .container_run import ContainerRun, TimeIsOver
 from .errors import AgentError, from_os_error, is_full
-from .environment_wait import EnvironmentWait
 from .host import boot_id
 from .launch import Kicker
 from .layout import Attempt
@@ -135,6 +132,7 @@ class Supervisor(object):
         if self.spec.get("environment") is None:
             return None
         if self.waiting is None:
+            from .environment_wait import EnvironmentWait  # late, as containers: most supervisors do without
             self.waiting = EnvironmentWait(self.attempt, self.spec["environment"], self.launch.get("blobs") or [],
                                            variables)
         reason = None
@@ -171,6 +169,9 @@ class Supervisor(object):
 
     def _start_container(self, ready, variables, agent_folder, gpus):
         """Starts the container in which the command runs."""
+        from . import engine
+        from .container import MissingImage
+        from .container_run import ContainerRun
         where = self.drive(engine.get(self.attempt.root, variables))
         self.container = ContainerRun(self, where, ready, gpus)
         try:
@@ -210,9 +211,8 @@ class Supervisor(object):
 
     def _watch_container(self):
         """Until the container ends, or its time is over."""
-        try:
-            ending = self.container.watch()
-        except TimeIsOver:
+        ending = self.container.watch()
+        if ending is None:
             return self._end_late(self.spec["max_seconds"])
         error = ending.error
         self.record.change("Finalizing", ending.how, exit_code=ending.exit_code, signal=ending.signal)

@@ -126,8 +126,8 @@ class EndToEnd(ContainerTest):
 
     def test_docker_arguments(self):
         client = self.connect()
-        log, status = self.to_end(client, "import os; print(os.environ['X'], os.uname()[1])", environment_of=environment(
-            arguments=["--env", "X=1", "--hostname", "box"], shm_size="70m", cpus=0.5, memory="128m"))
+        wanted = environment(arguments=["--env", "X=1", "--hostname", "box"], shm_size="70m", cpus=0.5, memory="128m")
+        log, status = self.to_end(client, "import os; print(os.environ['X'], os.uname()[1])", environment_of=wanted)
         self.assertEqual((log, status["state"]), ("1 box\n", "Completed"))
         _, status = self.to_end(client, "", environment_of=environment(arguments=["--no-such-option"]))
         self.assertEqual(status["error"]["code"], "environment")
@@ -208,6 +208,14 @@ class Ends(ContainerTest):
             status = view.wait_end()
             self.assertEqual((status["state"], status["error"]["code"], status["error"]["message"]),
                              ("Failed", "container", message))
+        self.assert_nothing_left()
+
+    def test_a_supervisor_that_is_told_to_end(self):
+        client = self.connect()
+        view = self.up(client)
+        os.kill(self.status(view.run)["supervisor"]["pid"], signal.SIGTERM)
+        status = view.wait_end()
+        self.assertEqual((status["state"], status["error"]["code"], status["signal"]), ("Failed", "signal", 15))
         self.assert_nothing_left()
 
     def test_a_killed_supervisor(self):

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import time
 import unittest
 
 from runyard_agent import container_options
@@ -80,6 +82,28 @@ class WithoutLiveRestore(OwnEngineTest):
         self.assert_nothing_left(90)
 
 
+    def test_cancel_of_a_pull(self):
+        # A registry that takes the call and says nothing.
+        registry = socket.socket()
+        registry.bind(("127.0.0.1", 0))
+        registry.listen(8)
+        self.addCleanup(registry.close)
+        client = self.connect()
+        name = "127.0.0.1:%d/runyard-test/slow:1" % registry.getsockname()[1]
+        view = self.start(client, environment_of=environment(image=name))
+        wait_until(lambda: self.status(view.run)["reason"] == "Pulling the image " + name, "the pull")
+        call, _ = registry.accept()
+        self.addCleanup(call.close)
+        beat = self.status(view.run)["heartbeat"]
+        wait_until(lambda: self.status(view.run)["heartbeat"] > beat, "a heartbeat")
+        client.call("run.cancel", {"run": view.run, "attempt": 1, "reason": "enough"})
+        began = time.monotonic()
+        self.assertEqual(view.wait_end()["state"], "Canceled")
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(view.text("user_logs/build_log.txt").splitlines()[0], ("Pulling the image " + name).encode())
+        self.assert_nothing_left()
+
+
 @needs_dockerd
 class WithLiveRestore(OwnEngineTest):
 
@@ -112,7 +136,8 @@ class WithLiveRestore(OwnEngineTest):
         client.call("run.cancel", {"run": view.run, "attempt": 1, "reason": "enough"})
         status = view.wait_end()
         self.assertEqual(status["state"], "Canceled")
-        self.assertIn("enough The container %s could not be removed yet: The Docker engine" % view.run, status["reason"])
+        self.assertIn("enough The container %s could not be removed yet: The Docker engine" % view.run,
+                      status["reason"])
         self.assertIn("is not running. It is tried again.", status["reason"])
         self.own.start()
         self.assert_nothing_left(90)
