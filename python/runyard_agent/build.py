@@ -10,7 +10,7 @@ import time
 
 from . import build_remains, engine, environment_store, failure, package_list, prctl
 from .atomic import read_object, write_bytes, write_json
-from .build_command import Command, end_marked
+from .build_command import Command, end_build
 from .build_log import BuildLog
 from .environment_store import Build, Deciding
 from .errors import AgentError, from_os_error, is_full
@@ -42,7 +42,8 @@ class Canceled(Exception):
 
 
 class Builder(object):
-    """Builds one environment. A recipe has `build(builder)`, which returns facts, and `undo(builder)`."""
+    """Builds one environment. A recipe has `build(builder)`, which returns facts, and `undo(builder)`; perhaps
+    `stop(builder)`, which brings the command under way to its end."""
 
     def __init__(self, build, request):
         self.build = build
@@ -218,9 +219,11 @@ class Builder(object):
 
     def _undo(self, recipe):
         """Everything of the half build goes but its log."""
-        finish(end_marked(self.build.mark))
         self._next_look = float("inf")  # nothing cancels this
         self.told_to_end = False
+        if hasattr(recipe, "stop"):
+            recipe.stop(self)
+        finish(end_build(self.build))
         recipe.undo(self)
         finish(remove(self.folder))
 

@@ -5,6 +5,7 @@ import select
 import time
 
 from . import prctl, processes
+from .host import LINUX
 from .signals import restore
 from .text import fs
 
@@ -91,12 +92,12 @@ class Command(object):
             self._fd = None
 
 
-def end_marked(mark, grace=GRACE):
-    """A generator (turns) that ends every process that carries a build's mark: SIGTERM, the grace, SIGKILL."""
+def end_build(build, grace=GRACE):
+    """A generator (turns) that ends every process of a build: SIGTERM, the grace, SIGKILL."""
     deadline = time.monotonic() + grace
     asked = set()
     while time.monotonic() < deadline + 15.0:
-        found = processes.marked(mark)
+        found = dict(processes.marked(build.mark), **_inside(build))
         if not found:
             return
         if time.monotonic() >= deadline:
@@ -105,3 +106,38 @@ def end_marked(mark, grace=GRACE):
             processes.end_signal({pid: one for pid, one in found.items() if pid not in asked}, hard=False)
             asked.update(found)
         yield 0.02
+
+
+def end_inside(build, patience=GRACE):
+    """A generator (turns) that ends what runs in the containers of a build, until its client has ended by itself."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        found = _inside(build)
+        processes.end_signal(found, hard=True)
+        if not found and not processes.marked(build.mark):
+            return
+        yield 0.02
+        if not found and time.monotonic() > deadline - patience + 0.5:
+            return  # no step is under way that could fail
+
+
+def _inside(build):
+    """pid -> Process of a build's steps in containers without an engine (podman's): they have neither its mark nor
+    its parent, but files of its temporary folder are mounted in them."""
+    if not LINUX:
+        return {}
+    wanted = fs(build.temporary.partition("/environments/")[2]) + b"/"
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open("/proc/%s/mountinfo" % name, "rb") as file:
+                data = file.read()
+        except OSError:
+            continue
+        if b"/environments/" + wanted in data and fs(os.path.realpath(build.root)) + b"/environments/" + wanted in data:
+            process = processes.look(int(name))
+            if process is not None and not process.dead:
+                found[process.pid] = process
+    return found

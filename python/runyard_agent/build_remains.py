@@ -4,7 +4,7 @@ import os
 
 from . import engine, environment_store, image_remains
 from .atomic import read_object, write_json
-from .build_command import end_marked
+from .build_command import end_build
 from .environment_store import Deciding, builds_of
 from .locks import try_lock
 from .removal import remove
@@ -39,7 +39,7 @@ def take_away(build, states):
     if trash is None:
         return False
     if state == "dead":
-        yield from end_marked(build.mark, _GRACE)
+        yield from end_build(build, _GRACE)
     if about.get("kind") == "image" and state != "failed":
         # Kept until the engine has let go of the image: it may be away right now.
         _note(trash, {"engine": about.get("engine"), "tag": build.tag, "key": build.key, "number": build.number,

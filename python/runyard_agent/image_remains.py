@@ -68,6 +68,8 @@ def clean(root, engine, tag):
 def _containers(root, engine):
     """The containers of build steps: they run images without a name, and belong to no run. None: the engine is away."""
     label = label_of(root)
+    if engine.kind == "podman":
+        return (yield from _working_containers(engine, label))
     tool = yield from engine.ask(["ps", "--all", "--no-trunc", "--filter", "label=" + label, "--format",
                                   "{{.ID}} {{.Image}} {{.Label \"runyard.run\"}}"])
     if tool.result is None:
@@ -78,6 +80,19 @@ def _containers(root, engine):
         if len(words) == 2 and _is_identity(words[1]):
             found.append(words[0])
     return found
+
+
+def _working_containers(engine, label):
+    """Podman's have no labels: those that stand on an image without a name that has the label."""
+    images = yield from engine.ask(["images", "--all", "--no-trunc", "--filter", "label=" + label, "--format",
+                                    "{{.ID}} {{.Repository}}"])
+    tool = yield from engine.ask(["ps", "--all", "--external", "--no-trunc", "--format", "{{.ID}} {{.ImageID}}"])
+    if images.result is None or tool.result is None:
+        return None
+    half = set(words[0].rpartition(":")[2] for words in (line.split() for line in images.result.splitlines())
+               if len(words) < 2 or words[1] == "<none>")
+    return [words[0] for words in (line.split() for line in tool.result.splitlines())
+            if len(words) == 2 and words[1] in half]
 
 
 def _is_identity(text):

@@ -3,7 +3,7 @@
 import json
 import re
 
-from . import container_options, dockerfile, engine_problem, image_remains
+from . import build_command, container_options, dockerfile, engine_problem, image_remains
 from .build import finish
 from .errors import AgentError
 from .text import fs
@@ -11,7 +11,7 @@ from .text import fs
 #: Lines of a failed step that stand in the error.
 _LINES = 3
 
-_STEP = re.compile(r"^(?:Step|STEP) (\d+/\d+) ?: (.*)")
+_STEP = re.compile(r"^(?:\[\d+/\d+\] )?(?:Step|STEP) (\d+/\d+) ?: (.*)")
 _KIT_STEP = re.compile(r"^#(\d+) \[(.*?)\] (.*)")
 _KIT_ERROR = re.compile(r"^#(\d+) ERROR: (.*)")
 _KIT_LINE = re.compile(r"^#(\d+) (?:\d+\.\d+ )?(.*)")
@@ -53,6 +53,12 @@ def build(builder):
     facts = _facts(builder, engine, tag, variables)
     facts.update(_packages(builder, engine, tag, variables))
     return facts
+
+
+def stop(builder):
+    """Podman leaves its working containers when it is told to end, but not when the step under way fails."""
+    if builder.engine.kind == "podman":
+        finish(build_command.end_inside(builder.build))
 
 
 def undo(builder):
@@ -162,10 +168,10 @@ def _facts(builder, engine, tag, variables):
 
 
 def _inspect(builder, engine, name, variables):
-    code, text = builder.output([engine.program, "image", "inspect", "--format", "{{json .}}", name], variables)
+    code, text = builder.output([engine.program, "image", "inspect", name], variables)
     try:
-        found = json.loads(text) if code == 0 else None
-    except ValueError:
+        found = json.loads(text)[0] if code == 0 else None
+    except (ValueError, LookupError, TypeError):
         return None
     return found if isinstance(found, dict) else None
 
