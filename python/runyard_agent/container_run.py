@@ -219,7 +219,7 @@ class ContainerRun(object):
         word = container_script.began(self.attempt)
         code = state.exit_code if state is not None else self.container.exit_code
         if state is None:
-            return self._outside("The container was removed from outside.", code)
+            return self._removed(code)
         if word is None:
             return self._never_began(state, code)
         if word != BEGAN:
@@ -232,6 +232,8 @@ class ContainerRun(object):
             state = self.keeper.drive(self._look_again(state))
             if self._was_away:
                 return self._by_engine(code)
+            if state is None:
+                return self._removed(code)
         if state.out_of_memory or (code == 137 and self._memory_kills.any()):
             return self._out_of_memory(code, state.out_of_memory)
         if code == 137:
@@ -245,21 +247,25 @@ class ContainerRun(object):
                       failure.of_exit(code, self.attempt.folder, self.attempt.log))
 
     def _look_again(self, state):
-        """A generator: an engine says a little later that memory was short, and one that is being stopped goes."""
+        """A generator: an engine says a little later that memory was short; what is being removed is gone then, and an
+        engine that is being stopped, too."""
         for _ in range(4):
             yield 0.25
             try:
-                state = (yield from self.container.look()) or state
+                state = yield from self.container.look()
             except AgentError:
                 self._was_away = True
                 break
-            if state.out_of_memory:
+            if state is None or state.out_of_memory:
                 break
         return state
 
     def _by_engine(self, code):
         return self._outside("The %s engine was stopped while the run went on, and ended its container."
                              % self.engine.name, code)
+
+    def _removed(self, code):
+        return self._outside("The container was removed from outside.", code)
 
     def _outside(self, message, code):
         number = _SIGNALS.get(code)

@@ -91,18 +91,21 @@ class Tool(object):
         """Takes what is there; True once the program has ended (or was ended after its time)."""
         if self.done:
             return True
+        # Its end counts, not that of its output: what it has started may hold the pipes for ever, and with `output`
+        # they say nothing.
+        ended = self._has_ended()
         for fd in list(self._open):
             self._take(fd)
-        if not self._open:
-            self._finish(False)
-        elif self._limit < 0 or time.monotonic() >= self._deadline:
+        if self._limit < 0 or (not ended and time.monotonic() >= self._deadline):
             self._finish(True)
-        elif self._has_ended():
-            # What it has started may hold the pipes for ever.
-            for fd in list(self._open):
-                self._take(fd)
+        elif ended:
             self._finish(False)
         return self.done
+
+    @property
+    def speaks(self):
+        """False once its output has come to an end."""
+        return self.fd in self._open
 
     def close(self):
         """Ends the program if it is still under way: SIGTERM, and SIGKILL when that does not help."""
@@ -176,5 +179,8 @@ def output_of(argv, seconds, variables=None):
         return None
     tool = Tool(argv, seconds, variables)
     while not tool.poll():
-        select.select([tool.fd], [], [], 0.2)
+        if tool.speaks:
+            select.select([tool.fd], [], [], 0.2)
+        else:
+            time.sleep(0.002)  # it has said everything, and ends
     return tool.result

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import unittest
 
 from runyard_agent import container_options, container_script, engine, engine_problem, environment
@@ -44,7 +45,7 @@ class Script(AgentTest):
 
     def test_values_and_words_survive(self):
         values = {"A": "it's $(id) `id` \"q\" \\ \n\n end\n", "B": "", "C": u"\u00c1\u4e16\U0001F600",
-                  "D": "".join(chr(code) for code in range(1, 0x800)), "IFS": "x", "PATH": os.environ["PATH"]}
+                  "D": "".join(chr(code) for code in range(1, 0x800)), "IFS": "x", "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
         says = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:]]))"
         for shell in self.shells():
             code, log, word = self.execute(shell, [sys.executable, "-c", says, "a b", "'", "$x\n", u"\u4e16"], False,
@@ -187,6 +188,20 @@ class Tools(unittest.TestCase):
         tool = self.wait(Tool(["sh", "-c", "sleep 3 & echo $!"], 2))
         self.assertEqual(tool.code, 0)
         os.kill(int(tool.result), 9)
+
+    def test_one_that_writes_elsewhere_or_nothing_more_is_not_waited_for(self):
+        with open(os.devnull, "w") as null:
+            for words, options in ((["sleep", "0.5"], {"output": null.fileno()}),
+                                   (["sh", "-c", "exec >&-; sleep 0.5"], {})):
+                tool = Tool(words, 10, **options)
+                time.sleep(0.1)
+                began = time.monotonic()
+                self.assertFalse(tool.poll())
+                self.assertLess(time.monotonic() - began, 0.4)
+                while not tool.poll():
+                    self.assertLess(time.monotonic() - began, 5)
+                    time.sleep(0.01)
+                self.assertEqual(tool.code, 0)
 
     def test_close(self):
         tool = Tool(["sleep", "100"], 1000)
