@@ -15,6 +15,10 @@ import type { Environments } from './environments.ts';
 import { packagesOf } from './items.ts';
 import type { EnvironmentRef } from './reference.ts';
 
+/** What is sooner there has not been built just now, nor what was ready so long before. */
+const soonestMs = 1_000;
+const clocksMs = 60_000;
+
 /** Builds environments on hosts, with their log in an output channel of its own for each. */
 export class Builder implements vscode.Disposable {
   private readonly connection: Connection;
@@ -42,9 +46,10 @@ export class Builder implements vscode.Disposable {
     const channel = this.channelOf(ref, target);
     channel.clear();
     channel.show(true);
+    const started = Date.now();
     const outcome = await this.build(ref, target, rebuild, channel);
     void this.environments.refresh().catch(() => undefined);
-    void this.tell(ref, target, rebuild, outcome, channel);
+    void this.tell(ref, target, rebuild ? undefined : started, outcome, channel);
   }
 
   private async connectTo(target: string): Promise<boolean> {
@@ -106,6 +111,8 @@ export class Builder implements vscode.Disposable {
           else if ('reason' in line) progress.report({ message: line.reason });
           else last = line;
         }
+        // What had no end of its line.
+        clean('\n');
       });
     } catch (error) {
       if (!abort.signal.aborted) throw error;
@@ -123,7 +130,8 @@ export class Builder implements vscode.Disposable {
   private async tell(
     ref: EnvironmentRef,
     compute: string,
-    rebuild: boolean,
+    /** When it was asked for, where it may have been there already. */
+    started: number | undefined,
     outcome: BuildLine | undefined,
     channel: vscode.OutputChannel,
   ): Promise<void> {
@@ -131,16 +139,18 @@ export class Builder implements vscode.Disposable {
     const where = placeOf(compute);
     const showLog = vscode.l10n.t('Show Log');
     if ('result' in outcome) {
-      const { cached, packages, python } = outcome.result;
+      const { built, packages, python } = outcome.result;
+      const already =
+        started !== undefined &&
+        (Date.now() - started < soonestMs || (typeof built === 'number' && built < started - clocksMs));
       const facts = [python ? `Python ${python}` : '', packages ? packagesOf(packages.length) : ''];
       const told = facts.filter(Boolean).join(', ');
-      const text =
-        cached && !rebuild
-          ? vscode.l10n.t('{0} is built on {1} already.', ref.environment, where)
-          : vscode.l10n.t('{0} is built on {1}.', ref.environment, where);
+      const text = already
+        ? vscode.l10n.t('{0} is built on {1} already.', ref.environment, where)
+        : vscode.l10n.t('{0} is built on {1}.', ref.environment, where);
       channel.appendLine(`\n${text}${told ? ` ${told}` : ''}`);
       const again = vscode.l10n.t('Rebuild');
-      const buttons = cached && !rebuild ? [again] : [showLog];
+      const buttons = already ? [again] : [showLog];
       const answer = await vscode.window.showInformationMessage(told ? `${text} ${told}.` : text, ...buttons);
       if (answer === showLog) channel.show();
       if (answer === again) await vscode.commands.executeCommand('runyard.rebuildEnvironment', ref, compute);

@@ -18,12 +18,18 @@ export function isUsable(engine: Engine): boolean {
   return engine.kind !== null && engine.running && engine.problem === null;
 }
 
+/** Whether all that is missing is that it runs. */
+export function isStopped({ running, start, problem }: Engine): boolean {
+  return !running && (start !== null || /is not running/.test(problem ?? ''));
+}
+
 /** Its state in a few words. */
 export function describeEngine(engine: Engine | undefined): string {
   if (!engine) return '';
   if (engine.kind === null) return vscode.l10n.t('not installed');
   const version = [engineName(engine), engine.version ?? ''].filter(Boolean).join(' ');
-  if (!engine.running) return vscode.l10n.t('{0} is not running', version);
+  if (isStopped(engine)) return vscode.l10n.t('{0} is not running', version);
+  if (!engine.running) return vscode.l10n.t('{0} cannot be used now', version);
   return engine.problem ?? (engine.rootless ? vscode.l10n.t('{0}, rootless', version) : version);
 }
 

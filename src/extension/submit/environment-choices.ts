@@ -5,6 +5,7 @@ import type { Client } from '../../client/client.ts';
 import {
   describeEngine,
   engineName,
+  isStopped,
   isUsable,
   placeOf,
   startEngine,
@@ -209,9 +210,9 @@ export class EnvironmentChoices {
 
 function messageOf(engine: Engine, place: string): string {
   if (engine.kind === null) return vscode.l10n.t('There is no Docker on {0}.', place);
-  return engine.running
-    ? vscode.l10n.t('{0} cannot be used on {1}.', engineName(engine), place)
-    : vscode.l10n.t('{0} is not running on {1}.', engineName(engine), place);
+  return isStopped(engine)
+    ? vscode.l10n.t('{0} is not running on {1}.', engineName(engine), place)
+    : vscode.l10n.t('{0} cannot be used on {1}.', engineName(engine), place);
 }
 
 function namedItem(environment: Environment): EnvironmentItem {
