@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { dist, repository } from '../support/home.ts';
 import { benchActivation } from './activation.ts';
+import { benchEnvironments } from './environments.ts';
 import type { Figure } from './measure.ts';
 import { benchIngest, benchMemory, benchSubmit } from './server.ts';
 import { benchSnapshot } from './snapshot.ts';
@@ -18,6 +19,7 @@ const parts: Record<string, () => Promise<Figure[]> | Figure[]> = {
   memory: benchMemory,
   snapshot: benchSnapshot,
   ssh: benchSsh,
+  environments: benchEnvironments,
   activation: benchActivation,
   size: benchSize,
 };

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Subscription } from '../../src/client/event-stream.ts';
 import { SshHosts, sshRigProblem, type SshConfig, type SshHost } from '../rig/ssh-hosts.ts';
 import { TestHome } from '../support/home.ts';
 import { addCompute } from '../support/person.ts';
+import { FirstLines } from './first-lines.ts';
 import { median, ms, quantile, type Figure } from './measure.ts';
 
 const files = 10_000;
@@ -271,51 +271,5 @@ function isServe(pid: number): boolean {
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').includes('serve');
   } catch {
     return false;
-  }
-}
-
-/** Waits for the first line of a run's log in a client. */
-class FirstLines {
-  private readonly home: TestHome;
-  private readonly subscription: Subscription;
-  private readonly joined: Promise<void>;
-  private readonly seen = new Set<string>();
-  private onLog: (runId: string) => void = () => {};
-
-  constructor(home: TestHome) {
-    this.home = home;
-    let joined = () => {};
-    this.joined = new Promise((resolve) => (joined = resolve));
-    this.subscription = home.client.events('default', {
-      onEvent: (event) => {
-        if (event.type === 'hello') joined();
-        else if (event.type === 'log') {
-          this.seen.add(event.runId);
-          this.onLog(event.runId);
-        }
-      },
-    });
-  }
-
-  /** Milliseconds from a submit to its first line; then waits for the run's end. */
-  async after(submit: () => Promise<{ id: string }>): Promise<number> {
-    await this.joined;
-    const start = performance.now();
-    const { id } = await submit();
-    if (!this.seen.has(id)) {
-      await new Promise<void>((resolve) => {
-        this.onLog = (runId) => {
-          if (runId === id) resolve();
-        };
-      });
-    }
-    const took = performance.now() - start;
-    const { status, error } = await this.home.ended(id);
-    if (status !== 'Completed') throw new Error(JSON.stringify(error));
-    return took;
-  }
-
-  close(): void {
-    this.subscription.close();
   }
 }
