@@ -1,6 +1,6 @@
 """The member `environment` of a spec: what the command finds installed. Refused as a whole when it makes no sense."""
 
-from . import checks
+from . import checks, container_options
 from .errors import AgentError
 
 _KINDS = ("venv", "conda", "image")
@@ -101,6 +101,7 @@ def _container(value):
     arguments = found.setdefault("arguments", [])
     if not isinstance(arguments, list) or not all(isinstance(word, str) and "\0" not in word for word in arguments):
         raise _wrong("environment.container.arguments", "a list of strings", arguments)
+    container_options.check_arguments(arguments)
     if not isinstance(found.setdefault("all_gpus", False), bool):
         raise _wrong("environment.container.all_gpus", "true or false", found["all_gpus"])
     return found

@@ -9,6 +9,7 @@ import unittest
 from runyard_agent import container_options, processes
 from runyard_agent.atomic import read_json, write_json
 
+from .client import Refused
 from .engines import IMAGE, ContainerTest, docker, environment, needs_docker
 from .support import wait_until
 
@@ -132,6 +133,9 @@ class EndToEnd(ContainerTest):
         _, status = self.to_end(client, "", environment_of=environment(arguments=["--no-such-option"]))
         self.assertEqual(status["error"]["code"], "environment")
         self.assertIn("unknown flag: --no-such-option", status["error"]["message"])
+        with self.assertRaises(Refused) as caught:
+            self.start(client, "", environment_of=environment(arguments=["--name=x"]))
+        self.assertIn("The Docker argument --name=x cannot be used", str(caught.exception))
         _, status = self.to_end(client, "", environment_of=environment(memory="1k"))
         self.assertIn("Minimum memory limit", status["error"]["message"])
         self.assert_nothing_left()
