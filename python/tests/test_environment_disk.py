@@ -22,10 +22,10 @@ class FullDisk(EnvironmentTest):
             raise unittest.SkipTest("this machine refuses to mount a tmpfs")
 
     def tearDown(self):
-        try:
-            EnvironmentTest.tearDown(self)
-        finally:
-            subprocess.call(["umount", "-l", self.root + "/environments"])
+        for waiter in self.waiters:
+            waiter.close()
+        subprocess.call(["umount", "-l", self.root + "/environments"])
+        EnvironmentTest.tearDown(self)
 
     def fill(self, leave):
         """Fills the disk up to some bytes; gives the path of what fills it."""
