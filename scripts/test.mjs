@@ -130,21 +130,36 @@ async function pythons() {
 }
 
 async function steps() {
+  const discover = (pattern) => [
+    '-m',
+    'unittest',
+    'discover',
+    '-v',
+    '-s',
+    'python/tests',
+    '-t',
+    'python',
+    '-p',
+    pattern,
+  ];
   const python = (version, executable) => ({
     name: version ? `python${version}` : 'python',
     group: 'python',
     folder: 'python/tests',
     pattern: /^test.*\.py$/,
     needs: needsOf('python'),
-    command: [
-      node,
-      'test/rig/docker/with-engine.ts',
-      '--',
-      ...[executable, '-m', 'unittest', 'discover', '-v', '-s', 'python/tests', '-t', 'python'],
-    ],
+    command: [executable, ...discover('test_*.py')],
     parse: unittest,
   });
   const found = await pythons();
+  // Builds environments and runs containers for real: minutes, so by default under the oldest Python only.
+  const slow = ([version, executable]) => ({
+    ...python(version, executable),
+    name: `python${version}-environments`,
+    pattern: /^slow.*\.py$/,
+    command: [node, 'test/rig/docker/with-engine.ts', '--', executable, ...discover('slow_*.py')],
+  });
+  const oldest = [...found].sort(([a], [b]) => Number(a.slice(2)) - Number(b.slice(2))).slice(0, 1);
   const tsc = ['node_modules/typescript/bin/tsc', '-p'];
   return [
     { name: 'build', command: [node, 'scripts/build.mjs'], parse: one, prepares: true },
@@ -190,6 +205,7 @@ async function steps() {
       parse: one,
     },
     ...(found.length ? found.map(([version, executable]) => python(version, executable)) : [python()]),
+    ...(process.env.RUNYARD_TEST_PYTHONS === 'all' ? found : oldest).map(slow),
   ];
 }
 
@@ -323,7 +339,9 @@ async function main(names) {
 
   const suites = plan.map((step) => step.group ?? step.name);
   ensureSystemPackages(suites, (text) => console.log(`system packages: ${text}`));
-  const versions = plan.filter((step) => step.group === 'python' && step.name !== 'python');
+  const versions = plan.filter(
+    (step) => step.group === 'python' && step.name !== 'python' && !step.name.includes('-'),
+  );
   const python = versions.map((step) => step.name.slice(6)).join(', ');
   console.log(`node ${process.version}${python ? `; python ${python}` : ''}`);
   for (const step of absent) console.log(`-     ${step.name}: no tests yet (${step.folder} is not there)`);
