@@ -27,6 +27,9 @@ before(async () => {
     files: {
       'study/requirements.txt': asked('alpha==1.0', 'beta', ...Object.keys(many)),
       'study/train.py': 'import alpha, beta\nprint("found", alpha.VERSION, beta.VERSION)\n',
+      'fresh/requirements.txt': asked('alpha==1.0'),
+      'fresh/train.py': 'import alpha\nprint("fresh", alpha.VERSION)\n',
+      'broken/train.py': 'print("never")\n',
       'broken/requirements.txt': asked('nobody-has-this==9'),
       'plain/train.py': 'print("plain")\n',
     },
@@ -34,7 +37,8 @@ before(async () => {
     env: { DOCKER_HOST: `unix://${socket()}`, DOCKER_CONTEXT: undefined, XDG_RUNTIME_DIR: tools },
   });
   makeWheels(path.join(session.folder, 'study/wheels'), packages);
-  makeWheels(path.join(session.folder, 'broken/wheels'), { alpha: '1.0' });
+  for (const folder of ['broken', 'fresh'])
+    makeWheels(path.join(session.folder, folder, 'wheels'), { alpha: '1.0' });
   page = new RunPageView(session.window);
 });
 afterEach((t) => session?.pictureOfFailure(t as TestContext));
@@ -198,7 +202,7 @@ test('a run without an environment of its own; how the two differ', async () => 
   await page.opened('plain 1');
   await page.status('Completed').waitFor();
   await page.tab('environment').click();
-  await page.fact('Interpreter').getByText('python3').waitFor();
+  await page.fact('Environment').getByText('python3').waitFor();
   taken(await window.screenshot('run-environment-plain'));
   await window.tab('study 1').click();
   await page.opened('study 1');
@@ -232,6 +236,55 @@ test('Freeze pins what the run found; Copy gives it as lines', async () => {
   const client = await session.api();
   const params = { workspace: 'default', environment: 'study-frozen:1' };
   assert.deepEqual((await client.call('getEnvironment', { params })).unpinned, []);
+});
+
+/** Submits a folder in what its requirements.txt asks for. */
+async function submitWithFile(folder: string): Promise<void> {
+  await session.askToSubmit(folder);
+  for (const step of [1, 2, 3]) {
+    await session.step(step);
+    await session.window.quickInput.accept();
+  }
+  await session.step(4);
+  await session.window.quickInput.pick(/requirements\.txt$/);
+  await session.step(5);
+  await session.window.quickInput.accept();
+}
+
+test('a run whose environment is built: the build log from its first line, then the log, both in reach', async () => {
+  const { window } = session;
+  await submitWithFile('fresh');
+  await page.opened('fresh 1');
+  await page.frame.locator('.reason', { hasText: 'Building the environment' }).waitFor();
+  await page.tab('log').click();
+  await page.frame.locator('[data-log=build][aria-pressed=true]').waitFor();
+  await page.frame.locator('ry-log').getByText('pip install').first().waitFor();
+  taken(await window.screenshot('run-building'));
+  await page.status('Completed').waitFor();
+  await page.frame.locator('[data-log=run][aria-pressed=true]').waitFor();
+  await page.frame.locator('ry-log').getByText('fresh 1.0').waitFor();
+  await page.frame.locator('[data-log=build]').click();
+  await page.frame.locator('ry-log').getByText('Successfully installed alpha-1.0').waitFor();
+  await quiet();
+  for (const theme of themes) taken(await window.screenshot('run-build-log', theme));
+  await window.setTheme('light');
+  await page.tab('environment').click();
+  await page.fact('Built').getByText('for this run').waitFor();
+  await session.askToSubmit('fresh');
+  await window.quickInput
+    .row(/\btrain$/)
+    .getByText('requirements.txt')
+    .waitFor();
+  await window.quickInput.cancel();
+});
+
+test('a run whose environment cannot be built says what failed, with the end of the build', async () => {
+  await submitWithFile('broken');
+  await page.opened('broken 1');
+  await page.status('Failed').waitFor();
+  await page.frame.locator('.notice.error strong', { hasText: 'nobody-has-this' }).waitFor();
+  await page.frame.locator('.tail', { hasText: 'No matching distribution' }).waitFor();
+  taken(await session.window.screenshot('run-build-failed'));
 });
 
 test('what uses it, export, delete', async () => {

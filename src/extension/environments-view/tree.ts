@@ -125,8 +125,6 @@ export class EnvironmentsTree implements vscode.TreeDataProvider<EnvironmentsNod
     const variables = Object.keys(definition.variables);
     if (variables.length > 0)
       text('variables', 'symbol-variable', vscode.l10n.t('Variables'), variables.join(', '));
-    if (askedPackages(value).length > 0) lines.push({ kind: 'group', group: 'packages', parent: node });
-    if (value.versions.length > 1) lines.push({ kind: 'group', group: 'versions', parent: node });
     const built = this.environments.builtOf(value);
     for (const { compute, build } of built) {
       const environment = `${build.name ?? name}:${build.version ?? value.version}`;
@@ -134,6 +132,8 @@ export class EnvironmentsTree implements vscode.TreeDataProvider<EnvironmentsNod
     }
     if (built.length === 0 && isBuilt(definition))
       text('unbuilt', 'circle-large-outline', vscode.l10n.t('Not built on a connected host'), '');
+    if (askedPackages(value).length > 0) lines.push({ kind: 'group', group: 'packages', parent: node });
+    if (value.versions.length > 1) lines.push({ kind: 'group', group: 'versions', parent: node });
     if (value.runs > 0) lines.push({ kind: 'group', group: 'runs', parent: node });
     return lines;
   }

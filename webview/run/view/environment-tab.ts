@@ -61,7 +61,7 @@ async function load(of: string): Promise<void> {
   update({});
 }
 
-function about(run: RunDetail, { label, name, kind, facts, unpinned }: RunEnvironment): unknown {
+function about(run: RunDetail, { label, name, kind, definition, facts, unpinned }: RunEnvironment): unknown {
   const link = html`<button
     type="button"
     class="link"
@@ -72,11 +72,14 @@ function about(run: RunDetail, { label, name, kind, facts, unpinned }: RunEnviro
     ${label}
   </button>`;
   const image = facts?.image;
+  const interpreter = facts?.interpreter ?? (image ? '' : run.interpreter);
+  // An interpreter as it is has neither a name nor anything to show.
+  const shown = name !== null || definition !== null ? link : code(label);
   const entries: [string, unknown][] = [
-    [t('Environment'), label ? link : ''],
+    [t('Environment'), label ? shown : ''],
     [t('Kind'), kindWord(kind)],
     [t('Python'), facts?.python ?? ''],
-    [t('Interpreter'), code(facts?.interpreter ?? (image ? '' : run.interpreter))],
+    [t('Interpreter'), interpreter === label ? '' : code(interpreter)],
     [t('Image'), code(image)],
     [t('Image id'), imageId(facts)],
     [t('Engine'), facts?.engine ?? ''],
