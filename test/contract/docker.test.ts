@@ -41,6 +41,12 @@ const script = (source: string, more: Partial<SubmitRequest> = {}) =>
 async function run(source: string, more: Partial<SubmitRequest> = {}): Promise<RunDetail> {
   return home.ended((await script(source, more)).id);
 }
+const seriesOf = ({ series }: RunDetail) =>
+  JSON.stringify(
+    series
+      .filter(({ name }) => !/second|time/i.test(name))
+      .map(({ name, count, last, min, max }) => ({ name, count, last, min, max })),
+  );
 const completed = (ended: RunDetail) => assert.equal(ended.status, 'Completed', JSON.stringify(ended.error));
 const failed = (ended: RunDetail, code: string, message: RegExp) => {
   assert.deepEqual([ended.status, ended.error?.code], ['Failed', code], JSON.stringify(ended.error));
@@ -80,13 +86,7 @@ test(
       completed(ended);
       const { artifacts } = await home.client.call('listArtifacts', { params: { ...params, run: ended.id } });
       assert.ok(artifacts.some((one) => one.path.startsWith('outputs/') && one.stored));
-      results.add(
-        JSON.stringify(
-          ended.series
-            .filter(({ name }) => !/second|time/i.test(name))
-            .map(({ name, count, last, min, max }) => ({ name, count, last, min, max })),
-        ),
-      );
+      results.add(seriesOf(ended));
     }
     assert.equal(results.size, 1, [...results].join('\n'));
     await noContainers();
@@ -335,13 +335,30 @@ test(
       );
       assert.equal(ended.series[0]!.last, 2);
       assert.deepEqual(await there.containers(), []);
-      const folder = path.join(home.folders, 'packages');
-      const built = await run('import tiny; print(tiny.VERSION)', {
-        useEnvironment: 'with-tiny',
-        configuration: { script: 'train.py', target: 'gpu' },
-      });
-      completed(built);
-      assert.ok(folder);
+      const packages = path.join(home.folders, 'packages/requirements.txt');
+      const folder = path.join(repository, 'examples/digits');
+      const configuration = { script: 'train.py', arguments: ['--epochs', '3'], target: 'gpu' };
+      const submits: Partial<SubmitRequest>[] = [
+        { configuration: { ...configuration, target: 'local' } },
+        { configuration },
+        { configuration: docker(configuration) },
+        { configuration, useEnvironment: 'with-tiny' },
+        { configuration, useEnvironment: packages },
+      ];
+      const results = new Set<string>();
+      for (const more of submits) {
+        const submitted = await home.submit(folder, { ...more, environment: environment() });
+        const one = await home.ended(submitted.id);
+        completed(one);
+        results.add(seriesOf(one));
+      }
+      assert.equal(results.size, 1, [...results].join('\n'));
+      const { environments } = await home.client.call('listHostEnvironments', { params: { compute: 'gpu' } });
+      assert.deepEqual(environments.map(({ kind, state }) => [kind, state]).sort(), [
+        ['image', 'ready'],
+        ['venv', 'ready'],
+      ]);
+      assert.deepEqual(await there.containers(), []);
       await there.close();
     } finally {
       await hosts.close();
