@@ -4,19 +4,20 @@ import os
 import sys
 import time
 
-from . import command, environment, failure, prctl
+from . import failure, prctl
 from .atomic import read_json, read_object
 from .errors import AgentError, from_os_error, is_full
 from .host import boot_id
 from .launch import Kicker
 from .layout import Attempt
 from .locks import lock_now
-from .materialise import materialise
 from .monitor import Monitor
 from .packages import Packages
-from .processes import end_signal, start_of
+from .preparation import prepare
+from .processes import start_of
 from .record import Record, now_ms
 from .tree import Tree
+from .tree_end import end_tree
 from .waiting_line import WaitingLine
 from .wakeup import Wakeup
 
@@ -24,9 +25,8 @@ from .wakeup import Wakeup
 BEAT = 5.0
 LOOK = 0.5
 KICK = 2.0
-#: Cancel must be over within 60 s, so no grace is longer; after SIGKILL this long, then what remains is named.
+#: Cancel must be over within 60 s, so no grace is longer.
 LONGEST_GRACE = 40.0
-PATIENCE = 15.0
 
 #: The end waits so long for the list of packages (seconds).
 PACKAGES = 5.0
@@ -70,7 +70,7 @@ class Supervisor(object):
             gpus = self._wait_turn()
             # With the place in line taken, the next one may come and wait.
             self._kick()
-            self._prepare(gpus)
+            prepare(self, gpus)
             self._watch_container() if self.container is not None else self._watch()
         except Stop as stop:
             self._end_stopped(stop)
@@ -92,7 +92,7 @@ class Supervisor(object):
         stamp = None
         looked = 0.0
         while True:
-            self._turn()
+            self.heed()
             now = time.monotonic()
             fresh = self.line.stamp()
             if fresh != stamp or now - looked > 1.0:
@@ -109,80 +109,6 @@ class Supervisor(object):
                     raise AgentError("prepare", "The attempt has lost its place in the queue.", "Submit it again.")
                 continue
             self.wakeup.wait(0.05)
-
-    def _prepare(self, gpus):
-        """Makes the working copy and starts the command."""
-        self.record.set_aside()
-        self.record.change("Preparing", "Making the working copy", gpus=gpus, queue=None)
-        materialise(self.attempt.code, self.spec["manifest"], self.launch.get("blobs") or [], self._turn)
-        missing = command.missing_script(self.spec, self.attempt.code)
-        if missing is not None:
-            raise AgentError("not_found", "The script %s is not in the snapshot." % missing,
-                             "Correct the script's name in the run configuration, or check the ignore files.")
-        variables = read_json(self.attempt.environment) or {}
-        agent_folder = os.path.dirname(self.launch["launcher"][1])
-        ready = self._wait_for_environment(variables)
-        if ready is not None and ready.image is not None:
-            self._start_container(ready, variables, agent_folder, gpus)
-        else:
-            self._start_command(ready, variables, agent_folder, gpus)
-
-    def _wait_for_environment(self, variables):
-        """What the command finds installed, once it is there; None where it takes the host as it is."""
-        if self.spec.get("environment") is None:
-            return None
-        if self.waiting is None:
-            from .environment_wait import EnvironmentWait  # late, as containers: most supervisors do without
-            self.waiting = EnvironmentWait(self.attempt, self.spec["environment"], self.launch.get("blobs") or [],
-                                           variables)
-        reason = None
-        while True:
-            ready = self.waiting.poll()
-            if ready is not None:
-                return ready
-            if self.waiting.reason is not None and self.waiting.reason != reason:
-                reason = self.waiting.reason
-                self.record.change("Preparing", reason)
-            self.turn(0.05)
-
-    def _start_command(self, ready, variables, agent_folder, gpus):
-        """Starts the command on the host."""
-        self.record.change("Starting", "Starting the command")
-        spec = self.spec
-        if ready is not None:
-            variables = dict(variables, **ready.variables)
-            variables = {name: value for name, value in variables.items() if value is not None}
-            if spec.get("python") and ready.interpreter is not None:
-                spec = dict(spec, command=[ready.interpreter] + spec["command"][1:])
-        variables = environment.complete(self.attempt, spec, variables, agent_folder, gpus)
-        self.memory_kills = failure.MemoryKills()
-        self.subreaper = prctl.become_subreaper()
-        try:
-            self.tree.command = command.start(spec, variables, self.attempt.code, self.attempt.log)
-        except OSError as error:
-            raise from_os_error(error, "starting the command")
-        self.has_begun(self.tree.command)
-        argv = command.interpreter_of(spec, variables)
-        if argv is not None:
-            self.list_packages(ready.facts if ready is not None else {"kind": "system", "interpreter": argv[0]}, argv,
-                               variables)
-
-    def _start_container(self, ready, variables, agent_folder, gpus):
-        """Starts the container in which the command runs."""
-        from . import engine
-        from .container import MissingImage
-        from .container_run import ContainerRun
-        where = self.drive(engine.get(self.attempt.root, variables))
-        self.container = ContainerRun(self, where, ready, gpus)
-        try:
-            self.container.start(agent_folder)
-        except MissingImage:
-            if self.spec["environment"]["recipe"] is None:
-                raise
-            # It was built here, and somebody has removed it since.
-            self.waiting.lost()
-            self.container.take(self._wait_for_environment(variables))
-            self.container.start(agent_folder)
 
     def has_begun(self, pid):
         """The command runs now."""
@@ -283,31 +209,12 @@ class Supervisor(object):
             return self.container.end(min(float(grace), LONGEST_GRACE))
         if self.tree.command is None:
             return ""
-        deadline = time.monotonic() + min(float(grace), LONGEST_GRACE)
-        asked = set()
-        pause = 0.005
-        searched = 0.0
-        while True:
-            self.tree.reap()
-            now = time.monotonic()
-            found = self.tree.look()
-            if not found or now - searched > 1.0:
-                searched = now
-                found = self.tree.look_everywhere()
-            if not found:
-                return ""
-            if now > deadline + PATIENCE:
-                names = ", ".join("%d (%s)" % (pid, process.name) for pid, process in sorted(found.items())[:10])
-                return " Still there, and not to be ended by any signal: process %s." % names
-            if now >= deadline:
-                end_signal(found, hard=True)
-            else:
-                end_signal({pid: process for pid, process in found.items() if pid not in asked}, hard=False)
-                asked.update(found)
-            self.tree.remember(found)
-            self.wakeup.wait(min(pause, max(0.005, deadline - now)))
-            pause = min(0.1, pause * 1.5)
-            self._housekeeping()
+        return end_tree(self.tree, min(float(grace), LONGEST_GRACE), self._rest)
+
+    def _rest(self, pause):
+        """Sleeps so long at most while the end is under way."""
+        self.wakeup.wait(pause)
+        self._housekeeping()
 
     def _seal(self, state, reason, **members):
         """Writes the end; on a full disk it waits for room, without holding others up."""
@@ -372,11 +279,11 @@ class Supervisor(object):
     def turn(self, pause):
         """Sleeps so long at most; heeds what came meanwhile. Raises Stop."""
         self.wakeup.wait(pause)
-        self._turn()
+        self.heed()
         if self.packages is not None:
             self.packages.poll()
 
-    def _turn(self):
+    def heed(self):
         """Between two steps: heartbeat, what signals and cancel.json ask for. Raises Stop."""
         self.tree.reap()
         self._housekeeping()

@@ -117,7 +117,8 @@ class FullDisk(AgentTest):
         manifest = snapshots.send(client, {"main.py": "print(1)", "big": b"b" * (2 << 20)})
         spec = snapshots.spec_of(manifest)
         with open(os.path.join(self.root, "filler"), "wb") as file:
-            file.write(b"f" * (5 << 19))
+            free = os.statvfs(self.root)
+            file.write(b"f" * (free.f_bavail * free.f_bsize - (3 << 19)))
         client.call("run.submit", {"spec": spec})
         view = client.watch(spec["run"])
         status = view.wait_end()

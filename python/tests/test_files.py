@@ -87,7 +87,7 @@ class Files(AgentTest):
             "open('deep', 'w').write('y')\n"))
         self.assertEqual(status["state"], "Completed")
         self.assertEqual([entry["path"] for entry in view.end["files"]],
-                         ["outputs/plain/file", "user_logs/std_log.txt"])
+                         ["environment/environment.json", "outputs/plain/file", "user_logs/std_log.txt"])
         # What cannot be listed was not collected either, whatever the server says.
         client.call("run.collected", {"run": view.run, "attempt": 1, "only_here": []})
         client.call("host.configure", {"keep": {"days": 0, "bytes": 0}})
