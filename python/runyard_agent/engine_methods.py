@@ -74,11 +74,11 @@ def _epoch_ms(text):
         return None
 
 
-def canary(root):
+def canary(root, variables=None):
     """A generator (turns) that returns host.engine.canary's result: a container is made (never started) with a new
     folder of this host mounted, and a file that was put there is read through it."""
     try:
-        where = yield from engine.look(root, os.environ)
+        where = yield from engine.look(root, os.environ if variables is None else variables)
         yield from _look_through(root, where)
     except AgentError as problem:
         return {"mounts": False, "problem": problem.message, "action": problem.action}

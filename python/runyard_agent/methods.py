@@ -92,13 +92,10 @@ class Methods(object):
         return canary.look(params), b""
 
     def _engine(self, params, _):
-        variables = params.get("variables")
-        if variables is not None:
-            check_variables(variables, "variables")
-        return (yield from engine_methods.describe(self._root, variables)), b""
+        return (yield from engine_methods.describe(self._root, _variables(params))), b""
 
-    def _engine_canary(self, _params, _):
-        return (yield from engine_methods.canary(self._root)), b""
+    def _engine_canary(self, params, _):
+        return (yield from engine_methods.canary(self._root, _variables(params))), b""
 
     def _clean(self, _params, _):
         return (yield from self._server.clean_up.now()), b""
@@ -283,6 +280,14 @@ class Methods(object):
         if status is not None and status["state"] == "Queued":
             status.update(self._server.place_of(attempt) or {"queue": None})
         return status
+
+
+def _variables(params):
+    """Those of whoever asks on this machine; None for a host's own."""
+    variables = params.get("variables")
+    if variables is not None:
+        check_variables(variables, "variables")
+    return variables
 
 
 def _cursors(params):

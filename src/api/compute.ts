@@ -91,6 +91,11 @@ export const connectComputeSchema = z.strictObject({
   agentSocket: z.string().optional(),
 });
 
+/** What a test is told; `environment` says which container engine is meant on this machine. Never kept. */
+export const testComputeSchema = connectComputeSchema.extend({
+  environment: z.record(z.string(), z.string()).optional(),
+});
+
 /** A connection that a face tries by itself: what it knows it answers, nobody else is asked. */
 export const connectNowSchema = connectComputeSchema.extend({ silent: z.boolean().default(false) });
 

@@ -66,7 +66,7 @@ export const contract = {
   },
   testCompute: {
     summary: 'Connect anew and look at everything a run needs, step by step',
-    body: compute.connectComputeSchema,
+    body: compute.testComputeSchema,
     response: compute.connectionTestSchema,
   },
   cleanCompute: {

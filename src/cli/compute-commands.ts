@@ -118,7 +118,11 @@ export function addComputeCommands(program: Command, register: Register): void {
     async (context, [name]) => {
       const result = await answeringPrompts(context, name!, () =>
         untilInterrupted((signal) =>
-          context.client.call('testCompute', { params: { compute: name! }, body: agentSocket(), signal }),
+          context.client.call('testCompute', {
+            params: { compute: name! },
+            body: { ...agentSocket(), environment: submitterEnvironment() },
+            signal,
+          }),
         ),
       );
       print(context.json, result, () => result.steps.flatMap(stepLines));

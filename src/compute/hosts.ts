@@ -188,10 +188,13 @@ export class Hosts {
     for (const key of keys) this.secrets.forget(key);
   }
 
-  test(name: string, agentSocket?: string): Promise<ConnectionTest> {
-    this.noteAgentSocket(agentSocket);
+  test(
+    name: string,
+    asked: { agentSocket?: string | undefined; environment?: Record<string, string> | undefined },
+  ): Promise<ConnectionTest> {
+    this.noteAgentSocket(asked.agentSocket);
     const { host, settings } = this.entry(name);
-    return testConnection(host, settings);
+    return testConnection(host, settings, host.sharesFiles ? asked.environment : undefined);
   }
 
   /** Removes old run folders and cached files there now. Throws HostProblem. */

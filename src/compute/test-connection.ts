@@ -11,16 +11,20 @@ const skewMs = 30_000;
 
 /**
  * Connects anew and looks at everything a run needs. The last connection becomes the host's own where it has
- * none. Never throws: what fails is a step.
+ * none. `variables` are those of who asks, on this machine: they say which container engine is meant. Never throws: what fails is a step.
  */
-export async function testConnection(host: Host, settings: ComputeSettings | null): Promise<ConnectionTest> {
+export async function testConnection(
+  host: Host,
+  settings: ComputeSettings | null,
+  variables?: Record<string, string>,
+): Promise<ConnectionTest> {
   const steps = new Steps();
   let connection: Connection | undefined;
   try {
     connection = await host.openAnother(steps);
     const began = Date.now();
     await lookAtHost(connection, began, steps);
-    await lookAtEngine(connection, steps);
+    await lookAtEngine(connection, steps, variables);
     if (settings) {
       await lookAtInterpreter(connection, settings, steps);
       connection = await lookAtSurvival(host, connection, settings, steps);
@@ -65,8 +69,13 @@ async function lookAtHost({ channel, hello }: Connection, began: number, steps: 
 }
 
 /** Whether runs in images are possible: an engine that answers, and that sees this host's folders. */
-async function lookAtEngine({ channel }: Connection, steps: Steps): Promise<void> {
+async function lookAtEngine(
+  { channel }: Connection,
+  steps: Steps,
+  variables: Record<string, string> | undefined,
+): Promise<void> {
   const title = 'Container engine';
+  const which = variables ? { variables } : {};
   const { result } = await channel.request<{
     kind: string | null;
     version: string | null;
@@ -74,7 +83,7 @@ async function lookAtEngine({ channel }: Connection, steps: Steps): Promise<void
     running: boolean;
     problem: string | null;
     action: string | null;
-  }>('host.engine');
+  }>('host.engine', which);
   const { kind, version, rootless, running, problem, action } = result;
   if (!running || kind === null) {
     // Whoever needs none is not to be held up by it.
@@ -84,6 +93,7 @@ async function lookAtEngine({ channel }: Connection, steps: Steps): Promise<void
   }
   const canary = await channel.request<{ mounts: boolean; problem: string | null; action: string | null }>(
     'host.engine.canary',
+    which,
   );
   if (canary.result.mounts) {
     const how = rootless ? ', rootless' : '';

@@ -67,7 +67,7 @@ export function computeHandlers(server: RunyardServer): Pick<Handlers, ComputeRo
       await hosts.connect(name, body);
       return describe(name);
     },
-    testCompute: ({ params, body }) => hosts.test(params['compute']!, body.agentSocket),
+    testCompute: ({ params, body }) => hosts.test(params['compute']!, body),
     cleanCompute: ({ params }) => hosts.clean(params['compute']!),
     listComputeCandidates: async ({ query }) => ({ candidates: await hosts.candidates(query.configFile) }),
     forgetSecrets: ({ body }) => {

@@ -299,6 +299,16 @@ test(
         environment: { ...environment(), DOCKER_HOST: elsewhere.address },
       });
       failed(ended, 'engine', /does not see|other file system|another machine/i);
+      const { steps } = await home.client.call('testCompute', {
+        params: { compute: 'local' },
+        body: { environment: { ...environment(), DOCKER_HOST: elsewhere.address } },
+      });
+      const step = steps.find(({ id }) => id === 'engine');
+      assert.deepEqual(
+        [step?.state, /does not see/.test(step?.detail ?? '')],
+        ['warning', true],
+        JSON.stringify(step),
+      );
       assert.deepEqual(await elsewhere.containers(), []);
     } finally {
       await elsewhere.close();

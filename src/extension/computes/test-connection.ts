@@ -6,6 +6,7 @@ import type { Computes } from './computes.ts';
 import { agentBody, type Prompts } from './prompts.ts';
 import { describeFix, summary, type Report } from './report-html.ts';
 import type { TestReports } from './test-reports.ts';
+import { submitterEnvironment } from '../submit/environment.ts';
 
 export interface TestServices {
   connection: Connection;
@@ -34,7 +35,9 @@ export async function testConnection(
       const params = { compute: name };
       return prompts.attend(name, async () => {
         const body = agentBody();
-        const result = await client.call('testCompute', { params, body, signal: abort.signal });
+        const environment = submitterEnvironment(process.env);
+        const asked = { ...body, environment };
+        const result = await client.call('testCompute', { params, body: asked, signal: abort.signal });
         // What was answered proves right, or not, before this window stops attending to it.
         await computes.look(name);
         return result;
