@@ -153,12 +153,13 @@ async function steps() {
   });
   const found = await pythons();
   // Builds environments and runs containers for real: minutes, so by default under the oldest Python only.
-  const slow = ([version, executable]) => ({
-    ...python(version, executable),
-    name: `python${version}-environments`,
-    pattern: /^slow.*\.py$/,
-    command: [node, 'test/rig/docker/with-engine.ts', '--', executable, ...discover('slow_*.py')],
-  });
+  const slow = ([version, executable]) =>
+    ['container', 'environment'].map((what) => ({
+      ...python(version, executable),
+      name: `python${version}-${what}`,
+      pattern: /^slow.*\.py$/,
+      command: [node, 'test/rig/docker/with-engine.ts', '--', executable, ...discover(`slow_${what}*.py`)],
+    }));
   const oldest = [...found].sort(([a], [b]) => Number(a.slice(2)) - Number(b.slice(2))).slice(0, 1);
   const tsc = ['node_modules/typescript/bin/tsc', '-p'];
   return [
@@ -205,7 +206,7 @@ async function steps() {
       parse: one,
     },
     ...(found.length ? found.map(([version, executable]) => python(version, executable)) : [python()]),
-    ...(process.env.RUNYARD_TEST_PYTHONS === 'all' ? found : oldest).map(slow),
+    ...(process.env.RUNYARD_TEST_PYTHONS === 'all' ? found : oldest).flatMap(slow),
   ];
 }
 

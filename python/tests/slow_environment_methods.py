@@ -115,6 +115,8 @@ class Methods(Channel):
 
     def test_when_the_channel_ends_its_builds_end(self):
         name = self.build(environment_of(venv_of(self.requirements(self.slow()))))
+        # Its command line says what it is as soon as it is itself.
+        wait_until(lambda: self.builder_of(name), "the builder")
         builder, = self.builder_of(name)
         self.client.kill()
         wait_until(lambda: not processes.is_alive(builder.pid, builder.start) and not self.leftovers(), "the end")

@@ -143,7 +143,10 @@ class Watches(AgentTest):
         view, status = self.run_to_end(client, (
             "import os\nfolder = os.environ['RUNYARD_RUN_DIR'] + '/'\n"
             "for name in ('events.jsonl', 'status.json', 'monitor.jsonl'):\n"
-            "    os.unlink(folder + name)\n    os.makedirs(folder + name + '/full')\nraise SystemExit(3)\n"))
+            "    while not os.path.isdir(folder + name):\n        try:\n"
+            "            os.unlink(folder + name)\n            os.makedirs(folder + name + '/full')\n"
+            "        except OSError:\n            pass  # it was written again in between\n"
+            "raise SystemExit(3)\n"))
         self.assertEqual((status["state"], status["exit_code"]), ("Failed", 3))
 
     def test_a_script_that_removes_its_run_leaves_no_supervisor(self):
