@@ -85,7 +85,7 @@ runyard.log_table('t', {'c': [3]})
   const { artifacts } = await home.client.call('listArtifacts', { params });
   assert.deepEqual(
     artifacts.map((one) => one.path),
-    ['git/untracked.json', 'outputs/deep/w.bin', 'user_logs/std_log.txt'],
+    ['environment/environment.json', 'git/untracked.json', 'outputs/deep/w.bin', 'user_logs/std_log.txt'],
   );
   assert.ok(artifacts.every((one) => one.stored));
   const { data } = await home.client.bytes('readArtifact', {
