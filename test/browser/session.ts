@@ -6,7 +6,7 @@ import type { Browser, FrameLocator, Locator } from 'playwright-core';
 import { Client } from '../../src/client/client.ts';
 import type { Run } from '../../src/api/entities.ts';
 import { isTerminal } from '../../src/api/run-status.ts';
-import { launchBrowser, openWorkbench, type Workbench } from '../rig/browser.ts';
+import { launchBrowser, openWorkbench, type Workbench, type WorkbenchOptions } from '../rig/browser.ts';
 import { repository } from '../rig/processes.ts';
 import { type BrowserVSCode, type BrowserVSCodeOptions, startBrowserVSCode } from '../rig/vscode-browser.ts';
 
@@ -20,6 +20,7 @@ export interface SessionOptions {
   workspaceTrust?: boolean;
   /** Variables of the extension host, and so of the server; undefined takes one away. */
   env?: Record<string, string | undefined>;
+  window?: WorkbenchOptions;
 }
 
 /** A VS Code with the packaged extension, its window, and a home of its own. Undone by `close`. */
@@ -68,7 +69,7 @@ export class Session {
     if (options.workspaceTrust) start.workspaceTrust = true;
     const code = await startBrowserVSCode(start);
     const browser = await launchBrowser();
-    const window = await openWorkbench(browser, code.url);
+    const window = await openWorkbench(browser, code.url, options.window);
     return new Session({ code, browser, window, folder, home, base });
   }
 

@@ -148,7 +148,7 @@ export class Builder implements vscode.Disposable {
       const text = already
         ? vscode.l10n.t('{0} is built on {1} already.', ref.environment, where)
         : vscode.l10n.t('{0} is built on {1}.', ref.environment, where);
-      channel.appendLine(`\n${text}${told ? ` ${told}` : ''}`);
+      channel.appendLine([text, told].filter(Boolean).join(' '));
       const again = vscode.l10n.t('Rebuild');
       const buttons = already ? [again] : [showLog];
       const answer = await vscode.window.showInformationMessage(told ? `${text} ${told}.` : text, ...buttons);
@@ -158,7 +158,7 @@ export class Builder implements vscode.Disposable {
     }
     if (!('error' in outcome)) return;
     const { code, message, action } = outcome.error;
-    channel.appendLine(`\n${[message, action].filter(Boolean).join('\n')}`);
+    channel.appendLine([message, action].filter(Boolean).join('\n'));
     const text = describe(new RunyardError('internal', message, action ? { action } : {}));
     const start = code === 'engine' ? await this.startButton(compute) : undefined;
     const shown = vscode.l10n.t('{0} on {1}: {2}', ref.environment, where, text);

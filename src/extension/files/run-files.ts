@@ -13,6 +13,8 @@ import { readPieces } from './file-system.ts';
 
 /** Where the output of a run's command is; the newest attempt's. */
 const logPath = /(^|\/)std_log\.txt$/;
+/** What there is instead where the run's environment could not be built. */
+const buildLogPath = /(^|\/)build_log\.txt$/;
 
 /** Opens and saves files of runs. */
 export class RunFiles {
@@ -30,7 +32,10 @@ export class RunFiles {
     const params = { workspace: ref.workspace, run: ref.runId };
     const { artifacts } = await client.call('listArtifacts', { params });
     const logs = artifacts.filter((artifact) => logPath.test(artifact.path));
-    const log = logs.sort((a, b) => a.modifiedAt - b.modifiedAt).at(-1);
+    const log =
+      logs.sort((a, b) => a.modifiedAt - b.modifiedAt).findLast(({ size }) => size > 0) ??
+      artifacts.find(({ path }) => buildLogPath.test(path)) ??
+      logs.at(-1);
     if (!log) {
       const run = await client.call('getRun', { params });
       throw new RemedyError(
