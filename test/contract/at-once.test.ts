@@ -105,8 +105,8 @@ test('canceled before the host had it, and the server killed: Canceled, and no s
     await home.killServer().catch(() => undefined);
   }
   for (const id of runs) {
-    const { status } = await home.ended(id);
-    assert.ok(status === 'Canceled' || status === 'Completed', status);
+    const { status, error } = await home.ended(id);
+    assert.ok(status === 'Canceled' || status === 'Completed', `${status}: ${JSON.stringify(error)}`);
   }
   assert.deepEqual(pendingFiles(), []);
 });

@@ -78,9 +78,9 @@ test('a run in the queue of a host says what it waits for', { skip }, async () =
   const first = await home.script('import time; time.sleep(600)', { configuration });
   await home.reaches(first.id, 'Running');
   const second = await home.script('print(1)', { configuration });
-  const third = await home.script('print(1)', { configuration });
   // As it is submitted, with the journal's own word for it; not only once somebody connects again.
   await home.until(second.id, 'waiting', (run) => run.statusReason === 'Waiting for the only slot');
+  const third = await home.script('print(1)', { configuration });
   await home.until(third.id, 'waiting', (run) => run.statusReason === 'Waiting for the only slot (1 ahead)');
   await home.client.call('cancelRun', { params: { workspace: 'default', run: first.id } });
   assert.equal((await home.ended(third.id)).status, 'Completed');
