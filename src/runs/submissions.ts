@@ -270,6 +270,8 @@ export class Submissions {
     const row = runRow(workspace.reader, id);
     const pending = await this.pending.get(id);
     if (!pending) {
+      // The last server was killed after it had cleared the submit away, and before it wrote that it was canceled.
+      current.canceled = row.status === 'CancelRequested';
       throw new RunyardError('conflict', 'The server ended before it had handed the run to its host.', {
         action: 'Submit again.',
       });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runCli, TestHome } from '../support/home.ts';
@@ -109,6 +110,18 @@ test('canceled before the host had it, and the server killed: Canceled, and no s
     assert.ok(status === 'Canceled' || status === 'Completed', `${status}: ${JSON.stringify(error)}`);
   }
   assert.deepEqual(pendingFiles(), []);
+});
+
+test('killed between clearing a canceled submit away and saying so: Canceled all the same', async () => {
+  const folder = home.folder('between', { 'train.py': 'print(1)' });
+  const run = await home.submit(folder, { configuration: script, environment, requestId: randomUUID() });
+  await home.killServer();
+  const db = new DatabaseSync(path.join(home.dir, 'workspaces/default/workspace.db'));
+  db.prepare("UPDATE runs SET status = 'CancelRequested', ended_at = NULL WHERE id = ?").run(run.id);
+  db.prepare('DELETE FROM attempts WHERE run_seq = (SELECT seq FROM runs WHERE id = ?)').run(run.id);
+  db.close();
+  for (const file of pendingFiles()) rmSync(path.join(home.dir, 'workspaces/default/pending', file));
+  assert.equal((await home.ended(run.id)).status, 'Canceled');
 });
 
 test('what a kill left of submits that have no run is cleared away', async () => {
