@@ -1,10 +1,11 @@
 import { lstat, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { environmentDefinitionSchema, type EnvironmentDefinition } from '../api/environment.ts';
+import * as z from 'zod';
+import type { EnvironmentDefinition } from '../api/environment.ts';
 import { RunyardError, systemErrorCode } from '../api/errors.ts';
 import { formatConda, fromObject, readConda } from './conda.ts';
-import { isContainer } from './definition.ts';
-import type { ReadText } from './requirements.ts';
+import { definitionOf, isContainer } from './definition.ts';
+import { constraintMark, type ReadText } from './requirements.ts';
 
 /** Azure ML v1's names for what `Environment.save_to_directory` writes. */
 export const azureFiles = {
@@ -88,7 +89,7 @@ export async function fromAzureSection(
     if (docker?.baseDockerfile) found.dockerfile = await dockerfileOf(docker.baseDockerfile, read);
     else if (docker?.baseImage) found.image = docker.baseImage;
   }
-  return { definition: environmentDefinitionSchema.parse(found), paths, warnings };
+  return { definition: definitionOf(found), paths, warnings };
 }
 
 /** Azure takes a Dockerfile's text or its path. */
@@ -101,15 +102,13 @@ export async function readAzureEnvironment(
   text: string,
   read: ReadText,
 ): Promise<FromAzure & { name: string | null }> {
-  let section: AzureSection;
+  let value: unknown;
   try {
-    section = JSON.parse(text) as AzureSection;
+    value = JSON.parse(text);
   } catch (cause) {
     throw wrong(`${azureFiles.definition}: ${(cause as Error).message}`);
   }
-  if (typeof section !== 'object' || section === null || Array.isArray(section)) {
-    throw wrong(`${azureFiles.definition} is no environment.`);
-  }
+  const section = sectionOf(value);
   const exists = async (file: string) =>
     read(file).then(
       () => true,
@@ -140,6 +139,7 @@ export async function writeAzureEnvironment(
     (requirements === null
       ? null
       : { channels: [], conda: ['python'], pip: requirements.split('\n').filter(Boolean) });
+  const constraints = (conda?.pip ?? []).filter((line) => line.startsWith(constraintMark));
   const document = {
     name,
     version: String(version),
@@ -160,7 +160,10 @@ export async function writeAzureEnvironment(
     inferencingStackVersion: null,
   };
   const texts: [string, string][] = [[azureFiles.definition, `${JSON.stringify(document, null, 2)}\n`]];
-  if (conda) texts.push([azureFiles.conda, formatConda(conda, name)]);
+  if (conda) {
+    const pip = conda.pip.filter((line) => !constraints.includes(line));
+    texts.push([azureFiles.conda, formatConda({ ...conda, pip }, name)]);
+  }
   if (dockerfile !== null) texts.push([azureFiles.dockerfile, dockerfile]);
   const files: string[] = texts.map(([file]) => path.join(folder, file));
   for (const file of files) {
@@ -187,11 +190,36 @@ export async function writeAzureEnvironment(
       },
     );
   }
-  const warnings =
-    definition.context === null
-      ? []
-      : ['Files that the build needs beside it are not written: Azure has no place for them.'];
+  const warnings: string[] = [];
+  if (definition.context !== null)
+    warnings.push('Files that the build needs beside it are not written: Azure has no place for them.');
+  if (constraints.length > 0)
+    warnings.push('Constraints of packages are not written: Azure has no place for them.');
   return { files, warnings };
+}
+
+const words = z.string().nullish();
+const sectionSchema = z.object({
+  name: words,
+  environmentVariables: z.record(z.string(), z.string()).nullish(),
+  python: z
+    .object({
+      userManagedDependencies: z.boolean().nullish(),
+      interpreterPath: words,
+      condaDependenciesFile: words,
+      condaDependencies: z.unknown().optional(),
+      baseCondaEnvironment: words,
+    })
+    .nullish(),
+  docker: z.object({ enabled: z.boolean().nullish(), baseImage: words, baseDockerfile: words }).nullish(),
+});
+
+function sectionOf(value: unknown): AzureSection {
+  const parsed = sectionSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path: at, message } = parsed.error.issues[0]!;
+  if (at.length === 0) throw wrong(`${azureFiles.definition} is no environment.`);
+  throw wrong(`${azureFiles.definition}: ${at.join('.')}: ${message}.`);
 }
 
 function wrong(message: string): RunyardError {

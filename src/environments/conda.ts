@@ -1,7 +1,13 @@
 import { parseDocument, stringify, visit } from 'yaml';
 import { condaSpecificationSchema, type CondaSpecification } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
-import { readRequirements, type ReadText } from './requirements.ts';
+import {
+  constraintMark,
+  constraintsOf,
+  readRequirements,
+  refuseSecrets,
+  type ReadText,
+} from './requirements.ts';
 
 /** A conda file as read. */
 export interface CondaFile {
@@ -20,7 +26,12 @@ export interface CondaFile {
 export async function readConda(text: string, file: string, read: ReadText): Promise<CondaFile> {
   const document = parseDocument(text, { prettyErrors: true });
   const syntax = document.errors[0];
-  if (syntax) throw wrong(`${file}: ${syntax.message.split('\n')[0]}`);
+  if (syntax) {
+    const said = syntax.message
+      .split('\n')[0]!
+      .replace(/^Maximum call stack size exceeded/, 'nested too deeply');
+    throw wrong(`${file}: ${said}`);
+  }
   // A specification needs no anchors, and one inside of itself never ends.
   visit(document, {
     Alias: (_, alias) => {
@@ -45,13 +56,15 @@ export async function fromObject(value: unknown, file: string, read: ReadText): 
     warnings,
   };
   for (const [key, member] of Object.entries(value)) {
-    if (key === 'channels') found.specification.channels = strings(member, `${file}: channels`);
+    if (key === 'channels') found.specification.channels = strings(member ?? [], `${file}: channels`);
     else if (key === 'dependencies') await readDependencies(member, file, read, found);
-    else if (key === 'variables') found.variables = variablesOf(member, file);
+    else if (key === 'variables') found.variables = variablesOf(member ?? {}, file);
     else if (key !== 'name' && key !== 'prefix') {
       warnings.push(`${file}: the key "${key}" is not known and has no effect.`);
     }
   }
+  const { channels, conda } = found.specification;
+  for (const one of [...channels, ...conda]) refuseSecrets(one, file);
   return found;
 }
 
@@ -83,6 +96,17 @@ async function readDependencies(
   // Written or not, pip is there when it has something to do.
   into.specification.conda = into.specification.conda.filter((one) => one !== 'pip');
   into.paths = paths;
+}
+
+/** The files of a recipe. Whoever installs the pip packages takes constraints from a file beside it. */
+export function condaFiles(specification: CondaSpecification): Record<string, string> {
+  const constraints = constraintsOf(specification.pip.map((line) => `${line}\n`).join(''));
+  if (constraints === null) return { 'environment.yml': formatConda(specification) };
+  const pip = specification.pip.filter((line) => !line.startsWith(constraintMark));
+  return {
+    'environment.yml': formatConda({ ...specification, pip: ['-c constraints.txt', ...pip] }),
+    'constraints.txt': constraints,
+  };
 }
 
 /** As a file: for mamba, micromamba and conda, and for Azure's `conda_dependencies.yml`. */
@@ -128,8 +152,15 @@ function strings(value: unknown, what: string): string[] {
 }
 
 function variablesOf(value: unknown, file: string): Record<string, string> {
-  if (typeof value !== 'object' || value === null) throw wrong(`${file}: "variables" is a mapping.`);
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, String(one)]));
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrong(`${file}: "variables" is a mapping.`);
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => {
+      if (!['string', 'number', 'boolean'].includes(typeof one))
+        throw wrong(`${file}: the variable ${name} has no text as its value.`);
+      return [name, String(one)];
+    }),
+  );
 }
 
 function wrong(message: string): RunyardError {

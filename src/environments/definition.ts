@@ -6,7 +6,7 @@ import {
 } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isCondaPinned, pipOnly } from './conda.ts';
-import { isPinned, packageLines, requirementName } from './requirements.ts';
+import { hasLongWord, isPinned, packageLines, refuseSecrets, requirementName } from './requirements.ts';
 
 /** Canonical JSON: members sorted by name, no white space. */
 export function canonicalJson(value: unknown): string {
@@ -21,6 +21,16 @@ export function canonicalJson(value: unknown): string {
 /** SHA-256 over what an environment contains: the same content is the same environment. */
 export function hashOf(definition: EnvironmentDefinition): string {
   return createHash('sha256').update(canonicalJson(definition)).digest('hex');
+}
+
+/** The definition with its defaults. Throws `bad_request`, `too_large` for what is none. */
+export function definitionOf(members: Partial<EnvironmentDefinition>): EnvironmentDefinition {
+  const parsed = environmentDefinitionSchema.safeParse(members);
+  if (parsed.success) return parsed.data;
+  const { path, message, code } = parsed.error.issues[0]!;
+  if (code === 'too_big')
+    throw new RunyardError('too_large', `The environment's ${path.join('.')} has more than a megabyte.`);
+  throw new RunyardError('bad_request', `The environment's ${path.join('.')}: ${message}.`);
 }
 
 /** An environment with nothing in it: the host's own Python. */
@@ -93,7 +103,7 @@ export function checkDefinition(definition: EnvironmentDefinition): EnvironmentD
     refuse('An environment has either a base image or a Dockerfile, not both.', 'Remove one of the two.');
   if (image !== null && !/^[\w][\w./:@-]*$/.test(image))
     refuse(`"${image}" cannot be the name of an image.`, 'Write it as name:tag.');
-  if (dockerfile !== null && !/^\s*FROM\s/im.test(dockerfile))
+  if (dockerfile !== null && !/^[ \t]*FROM\s/im.test(dockerfile))
     refuse('The Dockerfile has no FROM line.', 'Begin it with FROM and a base image.');
   if (requirements !== null && condaSpecification !== null)
     refuse(
@@ -115,9 +125,25 @@ export function checkDefinition(definition: EnvironmentDefinition): EnvironmentD
     refuse(`Packages of an image are installed into it, not into a ${into}.`, 'Leave out "into".');
   if (into === 'venv' && condaSpecification !== null && !pipOnly(condaSpecification))
     refuse('A venv holds pip packages only; the conda specification has others.', 'Use conda, or an image.');
+  const written = [...packagesAndOptions(definition), ...(condaSpecification?.channels ?? [])];
+  for (const line of written) {
+    if (hasLongWord(line)) refuse('A line of the packages is too long to be one.', 'Correct it.');
+    refuseSecrets(line, 'The packages');
+  }
+  for (const text of [definition.interpreter, condaEnvironment, ...written, dockerfile])
+    if (text?.includes('\0')) refuse('The environment holds a NUL.', 'Correct it.');
   for (const [name, value] of Object.entries(definition.variables)) {
-    if (name === '' || /[=\0]/.test(name) || value.includes('\0'))
+    if (name === '' || /[=]|\0|\p{Surrogate}/u.test(name) || /\0|\p{Surrogate}/u.test(value))
       refuse(`"${name}" cannot be an environment variable.`, 'Correct its name or its value.');
   }
   return definition;
+}
+
+/** Every line of packages, with pip's options. */
+function packagesAndOptions({ requirements, condaSpecification }: EnvironmentDefinition): string[] {
+  return [
+    ...(requirements ?? '').split('\n'),
+    ...(condaSpecification?.conda ?? []),
+    ...(condaSpecification?.pip ?? []),
+  ];
 }

@@ -29,7 +29,7 @@ export function copiedPaths(dockerfile: string): string[] | null {
     if (flags.some((flag) => flag.startsWith('--from='))) continue;
     const sources = words.filter((word) => !word.startsWith('--')).slice(0, -1);
     for (const source of sources) {
-      if (/^[a-z]+:\/\//i.test(source) || source.startsWith('<<')) continue;
+      if (/^[a-z]+:\/\/|^git@/i.test(source) || source.startsWith('<<')) continue;
       if (source.includes('$')) return null;
       const name = source.replace(/^(\.?\/)+/, '').replace(/\/+$/, '');
       if (name === '' || name === '.') return null;
@@ -54,14 +54,16 @@ function instructions(dockerfile: string): Instruction[] {
 /** The text between `<<EOF` and `EOF` is no instruction. */
 function withoutHeredocs(dockerfile: string): string {
   const kept: string[] = [];
-  let until: string | undefined;
+  let until: string[] = [];
   for (const line of dockerfile.split(/\r\n|\n/)) {
-    if (until !== undefined) {
-      if (line.trim() === until) until = undefined;
+    if (until.length > 0) {
+      if (line.trim() === until[0]) until.shift();
       continue;
     }
     kept.push(line);
-    until = /^\s*(?:RUN|COPY|ADD)\b.*<<-?["']?(\w+)["']?/i.exec(line)?.[1];
+    // A word of its own: "1<<3" is arithmetic, "<<<" a text for a command.
+    if (/^\s*(?:RUN|COPY|ADD)\b/i.test(line))
+      until = [...line.matchAll(/(?<=\s\d*)<<-?["']?(\w+)["']?/g)].map(([, name]) => name!);
   }
   return kept.join('\n');
 }

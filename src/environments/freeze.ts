@@ -2,7 +2,7 @@ import type { EnvironmentDefinition, EnvironmentFacts } from '../api/environment
 import { RunyardError } from '../api/errors.ts';
 import { condaName } from './conda.ts';
 import { kindOf } from './definition.ts';
-import { normalName, requirementName } from './requirements.ts';
+import { isPinned, normalName, requirementName } from './requirements.ts';
 
 /** What pip itself and an interpreter bring along; pinning them would make a build upgrade its own tools. */
 const tools = new Set(['pip', 'setuptools', 'wheel', 'pkg-resources', 'distribute']);
@@ -94,7 +94,13 @@ function pinnedLines(
   packages: readonly { name: string; version: string }[],
   asked: readonly string[],
 ): string[] {
-  const kept = asked.filter((line) => requirementName(line) === undefined || /^\.\//.test(line));
+  // Addresses stay, since no index need have what they lead to; so do hashes.
+  const kept = asked.filter(
+    (line) =>
+      requirementName(line) === undefined ||
+      /^\.\/|\s@\s/.test(line) ||
+      (/\s--hash=/.test(line) && isPinned(line)),
+  );
   const files = new Set(kept.map(requirementName));
   const pins = packages
     .filter(({ name }) => !files.has(normalName(name)))

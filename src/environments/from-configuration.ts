@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { EnvironmentDefinition } from '../api/environment.ts';
+import { environmentNameSchema, type EnvironmentDefinition } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import type { Blobs } from '../store/blobs.ts';
@@ -66,7 +66,7 @@ export async function environmentOfConfiguration(
   const context = await storeContext(blobs, contextFolder, paths, { docker: definition.dockerfile !== null });
   // A name whose section says nothing that has to be there is Azure's habit, not an environment of one's own.
   const own = !empty || context !== null || container;
-  return { ...base, name: own ? name : null, definition: { ...definition, context } };
+  return { ...base, name: own ? nameOf(name) : null, definition: { ...definition, context } };
 }
 
 function imageOf({ docker }: RunConfiguration): { baseImage?: string; baseDockerfile?: string } {
@@ -119,6 +119,17 @@ export function containerOptions(
     arguments: later?.arguments ?? earlier?.arguments ?? [],
     all_gpus: later?.gpuSupport ?? earlier?.gpuSupport ?? false,
   };
+}
+
+/** Content is registered under it: it must be one that can be asked for again. */
+function nameOf(name: string | null): string | null {
+  if (!name) return null;
+  if (environmentNameSchema.safeParse(name).success) return name;
+  throw new RunyardError(
+    'bad_request',
+    `environment.name: ${JSON.stringify(name.slice(0, 100))} cannot be the name of an environment.`,
+    { action: 'Use letters, digits, spaces, ".", "_" and "-"; a version is said by environment.version.' },
+  );
 }
 
 function versionOf(value: string | null | undefined): number | null {

@@ -1,16 +1,12 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import {
-  environmentDefinitionSchema,
-  type CreateEnvironmentRequest,
-  type EnvironmentDefinition,
-} from '../api/environment.ts';
+import type { CreateEnvironmentRequest, EnvironmentDefinition } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { Blobs } from '../store/blobs.ts';
 import { azureFiles, readAzureEnvironment } from './azure.ts';
 import { readConda } from './conda.ts';
 import { storeContext } from './context.ts';
-import { checkDefinition } from './definition.ts';
+import { checkDefinition, definitionOf } from './definition.ts';
 import { copiedPaths } from './dockerfile.ts';
 import { readPyProject } from './pyproject.ts';
 import { textReader } from './read-text.ts';
@@ -72,7 +68,7 @@ export async function definitionFromFile(blobs: Blobs, asked: string, into: Into
     });
   }
   const definition = checkDefinition(
-    environmentDefinitionSchema.parse({
+    definitionOf({
       ...found,
       ...(into.image === undefined ? {} : { image: into.image }),
       ...(into.into === undefined ? {} : { into: into.into }),

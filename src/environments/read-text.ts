@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { RunyardError, systemErrorCode } from '../api/errors.ts';
+import { RunyardError } from '../api/errors.ts';
+import { fileProblem } from './file-problem.ts';
 import type { ReadText } from './requirements.ts';
 
 const mostBytes = 1_000_000;
@@ -20,16 +21,32 @@ export function textReader(folder: string): ReadText {
       // A pipe would be waited for.
       handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (cause) {
-      if (!['ENOENT', 'ENOTDIR'].includes(systemErrorCode(cause) ?? '')) throw cause;
-      throw new RunyardError('not_found', `There is no ${relative} in ${folder}.`, { cause });
+      throw fileProblem(cause, relative, folder);
     }
     try {
       const { size } = await handle.stat();
       if (!(await handle.stat()).isFile()) throw new RunyardError('bad_request', `${relative} is no file.`);
       if (size > mostBytes) throw new RunyardError('too_large', `${relative} has more than a megabyte.`);
-      return (await handle.readFile('utf8')).replace(/^\uFEFF/, '');
+      const text = textOf(await handle.readFile());
+      if (text.includes('\0')) {
+        throw new RunyardError('bad_request', `${relative} in ${folder} is no text file.`, {
+          action: 'Choose another file.',
+        });
+      }
+      return text;
     } finally {
       await handle.close();
     }
   };
+}
+
+/** UTF-8, or what a byte order mark says: PowerShell's `pip freeze > requirements.txt` is UTF-16. */
+function textOf(data: Buffer): string {
+  const encoding =
+    data[0] === 0xff && data[1] === 0xfe
+      ? 'utf-16le'
+      : data[0] === 0xfe && data[1] === 0xff
+        ? 'utf-16be'
+        : 'utf-8';
+  return new TextDecoder(encoding).decode(data);
 }

@@ -1,6 +1,6 @@
 import type { EnvironmentDefinition } from '../api/environment.ts';
 import type { Recipe, SpecEnvironment } from '../protocol/messages.ts';
-import { formatConda, pipOnly, pythonVersionOf } from './conda.ts';
+import { condaFiles, pipOnly, pythonVersionOf } from './conda.ts';
 import { baseImageOf } from './dockerfile.ts';
 import { isContainer, kindOf } from './definition.ts';
 import { constraintsOf } from './requirements.ts';
@@ -74,7 +74,7 @@ export function recipeOf(definition: EnvironmentDefinition): Recipe | null {
     if (definition.into === 'venv') return venv(pip);
     return {
       kind: 'conda',
-      files: { 'environment.yml': formatConda(conda) },
+      files: condaFiles(conda),
       context,
       otherwise: definition.into === 'auto' && pipOnly(conda) ? venv(pip) : null,
     };
@@ -85,7 +85,7 @@ export function recipeOf(definition: EnvironmentDefinition): Recipe | null {
     const specification = { channels: [], conda: ['python'], pip };
     return {
       kind: 'conda',
-      files: { 'environment.yml': formatConda(specification) },
+      files: condaFiles(specification),
       context,
       otherwise: null,
     };
@@ -111,7 +111,7 @@ function imageRecipe(definition: EnvironmentDefinition): Recipe {
       Object.assign(files, requirementFiles(requirements));
       lines.push(installPip());
     } else {
-      files['environment.yml'] = formatConda(conda!);
+      Object.assign(files, condaFiles(conda!));
       const pip = pipOnly(conda!) ? requirementFiles(conda!.pip.map((line) => `${line}\n`).join('')) : null;
       Object.assign(files, pip);
       lines.push(installConda(pip !== null), `ENV PATH=${place}/conda/bin:$PATH CONDA_PREFIX=${place}/conda`);
