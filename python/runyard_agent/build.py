@@ -32,9 +32,11 @@ _FULL = "No space left on device"
 #: Bytes below which a disk is full whatever a program says of its trouble: nothing can be installed.
 _ROOM = 65536
 
-#: Variables that would make a build's programs look into another Python's folders, or install there.
+#: Variables that would make a build's programs look into another Python's folders, install there, or install
+#: something else or nothing: what is built belongs to everybody who asks for the same.
 _MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_USER",
-               "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_LOG")
+               "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_LOG", "PIP_LOG_FILE", "PIP_PYTHON", "PIP_DRY_RUN",
+               "PIP_REPORT", "PIP_REQUIREMENT", "PIP_EDITABLE", "PIP_HELP", "PIP_VERSION")
 
 
 class Canceled(Exception):

@@ -16,7 +16,8 @@ _LONGEST = 1 << 16
 #: Colours, which some programs use wherever they write to.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
-_CREDENTIALS = re.compile(r"(\w://)[^/\s@]+@")
+#: A password may hold an @ itself.
+_CREDENTIALS = re.compile(r"(\w://)[^/\s]+@")
 
 
 def masked(text):

@@ -45,7 +45,7 @@ def script_of(attempt, argv, python, variables, python_path):
               b"say() { echo \"$1\" >" + quoted(attempt.container_began) + b"; }",
               b"cd " + quoted(attempt.code) + b" || exit 126"]
     lines += _python() if python else _program(argv[0])
-    lines += [b"say " + fs(BEGAN), b" ".join([b'exec "$program"'] + [quoted(word) for word in argv[1:]])]
+    lines += [b"say " + fs(BEGAN), b" ".join([b'exec "$runyard_program"'] + [quoted(word) for word in argv[1:]])]
     return b"\n".join(lines) + b"\n"
 
 
@@ -54,9 +54,9 @@ def _print(text):
 
 
 def _python():
-    """Sets `program` to the first Python of the PATH."""
-    return [b"if command -v python3 >/dev/null 2>&1; then program=python3",
-            b"elif command -v python >/dev/null 2>&1; then program=python",
+    """Sets `runyard_program` (a name that no command looks for) to the first Python of the PATH."""
+    return [b"if command -v python3 >/dev/null 2>&1; then runyard_program=python3",
+            b"elif command -v python >/dev/null 2>&1; then runyard_program=python",
             b"else",
             _print("Runyard: there is neither python3 nor python on the PATH of this image."),
             b"say " + fs(NO_PYTHON),
@@ -65,12 +65,13 @@ def _python():
 
 
 def _program(name):
-    """Sets `program`, once it is sure that there is such a program."""
-    lines = [b"program=" + quoted(name)]
+    """Sets `runyard_program`, once it is sure that there is such a program."""
+    lines = [b"runyard_program=" + quoted(name)]
     if "/" in name:
-        return lines + _unless(b'[ -e "$program" ]', "Runyard: %s is not there." % name, NO_PROGRAM, 127) + _unless(
-            b'[ -f "$program" ] && [ -x "$program" ]', "Runyard: %s cannot be executed." % name, NOT_EXECUTABLE, 126)
-    return lines + _unless(b'command -v "$program" >/dev/null 2>&1',
+        lines += _unless(b'[ -e "$runyard_program" ]', "Runyard: %s is not there." % name, NO_PROGRAM, 127)
+        return lines + _unless(b'[ -f "$runyard_program" ] && [ -x "$runyard_program" ]',
+                               "Runyard: %s cannot be executed." % name, NOT_EXECUTABLE, 126)
+    return lines + _unless(b'command -v "$runyard_program" >/dev/null 2>&1',
                            "Runyard: there is no %s on the PATH of this image." % name, NO_PROGRAM, 127)
 
 

@@ -34,7 +34,7 @@ def build(builder):
                          "Add python to the dependencies of its specification.")
     inside = dict(builder.variables, CONDA_PREFIX=place,
                   PATH=place + "/bin" + os.pathsep + builder.variables.get("PATH", os.defpath))
-    facts = builder.packages([python], inside)
+    facts = builder.packages([python, "-I"], inside)
     return dict(facts, interpreter=python, bytes=size_of(builder.build.folder))
 
 

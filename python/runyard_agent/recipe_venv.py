@@ -17,6 +17,9 @@ _PROBE = ("import sys\n"
 
 _OPTIONS = ["--disable-pip-version-check", "--no-input"]
 
+#: The files of the recipe are no modules, though the programs run beside them (a random.py would be pip's, too).
+_ISOLATED = "-I"
+
 
 def build(builder):
     """Makes the venv in its place and installs the packages; gives the facts."""
@@ -32,15 +35,15 @@ def build(builder):
     steps = [way + [place]]
     if "venv" in way:
         # By itself, since venv keeps to itself why it has failed.
-        steps.append([python, "-m", "ensurepip", "--upgrade", "--default-pip"])
+        steps.append([python, _ISOLATED, "-m", "ensurepip", "--upgrade", "--default-pip"])
     for words in steps:
         if builder.execute(words, variables(builder.variables, place)) != 0:
             raise AgentError("environment", "The venv could not be made: %s" % _last(builder.log.lines))
-    command = [python, "-m", "pip", "install"] + _OPTIONS + ["--progress-bar", "off", "-r", "requirements.txt"]
+    command = [python, _ISOLATED, "-m", "pip", "install"] + _OPTIONS + ["--progress-bar", "off", "-r", "requirements.txt"]
     if builder.execute(command, variables(builder.variables, place)) != 0:
         raise AgentError("environment", "pip could not install the packages: %s" % complaint(builder.log.lines),
                          "Correct the requirements, or see the build's log for what pip says.")
-    facts = builder.packages([python], variables(builder.variables, place))
+    facts = builder.packages([python, _ISOLATED], variables(builder.variables, place))
     return dict(facts, interpreter=python, bytes=size_of(builder.build.folder))
 
 
@@ -70,13 +73,13 @@ def _place(builder):
 
 def _look_at(builder, program):
     """`(version, the words that make a venv)`; None for the words where there are none."""
-    code, text = builder.output([program, "-c", _PROBE])
+    code, text = builder.output([program, _ISOLATED, "-c", _PROBE])
     said = text.split()
     if code != 0 or len(said) < 2:
         raise AgentError("environment", "The interpreter %s does not work: %s" % (program, _last(text.split("\n"))),
                          "Choose another interpreter.")
     if said[-1] == "venv":
-        return said[-2], [program, "-m", "venv", "--without-pip"]
+        return said[-2], [program, _ISOLATED, "-m", "venv", "--without-pip"]
     if builder.output([program, "-m", "virtualenv", "--version"])[0] == 0:
         return said[-2], [program, "-m", "virtualenv"]
     from .environment_plan import which

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from runyard_agent import build_wait, environment_store, processes
+from runyard_agent.build_log import masked
 from runyard_agent.packages import Packages
 
 from . import snapshots, wheels
@@ -34,7 +35,7 @@ class Venv(EnvironmentTest):
         self.assertEqual(said.strip(), b"1.2")
         log = first.log().decode("utf-8")
         self.assertTrue(log.startswith("Building the venv digits:2 with %s (" % PYTHON), log)
-        self.assertIn("\n$ %s -m pip install" % first.ready.interpreter, log)
+        self.assertIn("\n$ %s -I -m pip install" % first.ready.interpreter, log)
         self.assertIn("Successfully installed", log)
         self.assertTrue(log.splitlines()[-1].startswith("Built in "), log)
         build, = self.builds()
@@ -66,6 +67,28 @@ class Venv(EnvironmentTest):
         waiter = self.ready(environment_of(recipe), blobs=[self.root + "/blobs"])
         found = packages_of(waiter.ready.facts)
         self.assertEqual((found["tiny"], found["near"]), ("1.2", "2.0"))
+
+    def test_files_beside_the_requirements_are_no_modules(self):
+        client = self.connect()
+        path = wheels.make(self.wheels, "tiny", "1.2")
+        with open(path, "rb") as one:
+            content = {"tiny-1.2-py3-none-any.whl": one.read()}
+        for name in ("random", "logging", "json", "venv", "ensurepip", "pip"):
+            content[name + ".py"] = b"raise SystemExit('this is not what was meant')\n"
+        recipe = venv_of("--no-index\n--find-links .\ntiny\n", context=snapshots.send(client, content))
+        waiter = self.ready(environment_of(recipe), blobs=[self.root + "/blobs"])
+        self.assertEqual(packages_of(waiter.ready.facts)["tiny"], "1.2")
+
+    def test_variables_that_would_install_nothing_or_elsewhere(self):
+        wheels.make(self.wheels, "tiny", "1.2")
+        elsewhere = self.root + "/elsewhere"
+        subprocess.check_call([PYTHON, "-m", "venv", "--without-pip", elsewhere])
+        variables = dict(self.variables, PIP_DRY_RUN="1", PIP_PYTHON=elsewhere + "/bin/python",
+                         PIP_REPORT=self.root + "/report", PIP_REQUIREMENT="/nothing/there.txt")
+        waiter = self.finish(self.waiter(environment_of(venv_of(self.requirements("tiny"))), variables=variables))
+        self.assertIsNone(waiter.error)
+        self.assertEqual(packages_of(waiter.ready.facts)["tiny"], "1.2")
+        self.assertFalse(os.path.exists(self.root + "/report"))
 
     def test_what_pip_says_is_the_error(self):
         waiter = self.finish(self.waiter(environment_of(venv_of(self.requirements("nosuchpkg==9")))))
@@ -105,6 +128,7 @@ class Venv(EnvironmentTest):
         for word in (b"secret1", b"secret2"):
             self.assertNotIn(word, waiter.log())
         self.assertEqual(subprocess.call(["grep", "-rqI", "secret2", self.root]), 1)
+        self.assertEqual(masked("at https://person:half@other@host/x, git@host"), "at https://***@host/x, git@host")
 
     def test_not_to_be_prepared(self):
         waiter = self.finish(self.waiter(environment_of(venv_of(""), prepare=False)))

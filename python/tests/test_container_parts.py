@@ -57,6 +57,13 @@ class Script(AgentTest):
             self.assertEqual(words, ["a b", "'", "$x\n", u"\u4e16"])
             self.assertEqual((variables["OLD"], variables["PYTHONPATH"]), ("1", "/agent:/images"))
 
+    def test_the_script_keeps_no_name_for_itself(self):
+        argv = ["python3", "-c", "import os; print(os.environ['program'])"]
+        for python in (True, False):
+            for shell in self.shells():
+                _, log, _ = self.execute(shell, argv, python, {"program": "mine"})
+                self.assertEqual(log, b"mine\n")
+
     def test_names_that_no_shell_can_set(self):
         values = {"a.b": "secret", "a-b": "secret", "1": "secret", u"\u00c4": "secret", "PPID": "1", "UID": "2",
                   "OK": "3"}
