@@ -63,7 +63,7 @@ class Container(object):
                 yield from self.remove()
             else:
                 yield from self.remove()
-                raise self._not_made(tool, image)
+                raise self._not_made(tool, image, agent_folder)
 
     def _make_room(self):
         """The name is taken: by what is left of this attempt, which goes, or by something else, which stays."""
@@ -73,7 +73,7 @@ class Container(object):
         else:
             yield from self.remove()
 
-    def _not_made(self, tool, image):
+    def _not_made(self, tool, image, agent_folder):
         """Why `run` has failed."""
         problem = self.engine.problem(tool)
         if problem is not None:
@@ -82,7 +82,8 @@ class Container(object):
         words = last_words(tool.errors) or "%s says nothing." % name
         if any(text in lower for text in ("no such image", "image not known", "unable to find image")):
             return MissingImage("environment", "The image %s is not on this host." % image)
-        if says_unseen(tool.errors):
+        # A folder that only the environment's arguments name may just not be there.
+        if says_unseen(tool.errors) and any(path in tool.errors for path in (self.attempt.root, agent_folder)):
             return unseen(self.engine)
         if "is not shared from the host" in lower or "mounts denied" in lower:
             return EngineProblem("%s may not show this host's folders to a container: %s" % (name, words),

@@ -70,8 +70,6 @@ def run_arguments(engine, attempt, name, image, container, agent_folder, leased,
              "--workdir", attempt.code, "--mount", mount(attempt.folder), "--mount", mount(agent_folder, True)]
     if init:
         words += ["--init", "--env", "TINI_KILL_PROCESS_GROUP=1"]
-    for label, value in sorted(labels(attempt).items()):
-        words += ["--label", "%s=%s" % (label, value)]
     words += person(engine)
     words += _gpus(engine, attempt.root, leased, container.get("all_gpus"))
     for option, value in (("--shm-size", container.get("shm_size")), ("--memory", container.get("memory")),
@@ -80,7 +78,11 @@ def run_arguments(engine, attempt, name, image, container, agent_folder, leased,
             words += [option, "%g" % value if isinstance(value, float) else str(value)]
     arguments = container.get("arguments") or []
     check_arguments(arguments)
-    return words + list(arguments) + [image, attempt.container_script]
+    words += arguments
+    # Last, as the last ones count: by these the container is known for the run's.
+    for label, value in sorted(labels(attempt).items()):
+        words += ["--label", "%s=%s" % (label, value)]
+    return words + [image, attempt.container_script]
 
 
 def person(engine):

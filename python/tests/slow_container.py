@@ -140,6 +140,17 @@ class EndToEnd(ContainerTest):
         self.assertIn("Minimum memory limit", status["error"]["message"])
         self.assert_nothing_left()
 
+    def test_arguments_that_name_labels_or_a_folder_that_is_not_there(self):
+        client = self.connect()
+        for label in ("runyard.run=mine", "runyard.root=mine"):
+            log, status = self.to_end(client, "print('hi')", environment_of=environment(arguments=["--label", label]))
+            self.assertEqual((log, status["state"]), ("hi\n", "Completed"))
+        wanted = environment(arguments=["--mount", "type=bind,src=/not/there,dst=/x"])
+        error = self.to_end(client, "", environment_of=wanted)[1]["error"]
+        self.assertEqual(error["code"], "environment")
+        self.assertIn("bind source path does not exist: /not/there", error["message"])
+        self.assert_nothing_left()
+
     def test_out_of_memory(self):
         _, status = self.to_end(self.connect(), "x = bytearray(1 << 28)\nprint(len(x))", environment_of=environment(
             memory="64m", arguments=["--memory-swap", "64m"]))

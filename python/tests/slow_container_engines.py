@@ -263,8 +263,12 @@ class Podman(ContainerTest):
             memory="64m", arguments=["--memory-swap", "64m"]))
         self.assertEqual(status["error"]["code"], "out_of_memory", status)
         _, status = self.to_end(client, "", environment_of=environment(
-            arguments=["--mount", container_options.mount(self.folder + "/none")]))
+            arguments=["--mount", container_options.mount(self.root + "/none")]))
         self.assertEqual(status["error"]["code"], "engine", status)
+        _, status = self.to_end(client, "", environment_of=environment(
+            arguments=["--mount", container_options.mount("/not/there")]))
+        self.assertEqual(status["error"]["code"], "environment", status)
+        self.assertIn("/not/there", status["error"]["message"])
         self.assert_nothing_left()
 
     def test_host_engine(self):

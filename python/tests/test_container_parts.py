@@ -132,7 +132,10 @@ class Options(unittest.TestCase):
         found = words(options={"shm_size": "2g", "memory": "4g", "cpus": 1.5, "network": "none", "arguments": ["-t"]})
         self.assertEqual([after(found, name) for name in ("--shm-size", "--memory", "--cpus", "--network")],
                          [["2g"], ["4g"], ["1.5"], ["none"]])
-        self.assertEqual(found[-3:], ["-t", "image", attempt.container_script])
+        self.assertEqual(found[-2:], ["image", attempt.container_script])
+        # What the container is known by has the last word.
+        self.assertEqual([word for word in found[found.index("-t") + 1:-2] if word != "--label"],
+                         ["%s=%s" % each for each in sorted(container_options.labels(attempt).items())])
 
     def test_variables(self):
         spec = spec_of("0" * 64, variables={"HOME": "/mine", "X": "1"})
