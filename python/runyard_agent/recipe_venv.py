@@ -39,7 +39,8 @@ def build(builder):
     for words in steps:
         if builder.execute(words, variables(builder.variables, place)) != 0:
             raise AgentError("environment", "The venv could not be made: %s" % _last(builder.log.lines))
-    command = [python, _ISOLATED, "-m", "pip", "install"] + _OPTIONS + ["--progress-bar", "off", "-r", "requirements.txt"]
+    command = [python, _ISOLATED, "-m", "pip", "install"] + _OPTIONS
+    command += ["--progress-bar", "off", "-r", "requirements.txt"]
     if builder.execute(command, variables(builder.variables, place)) != 0:
         raise AgentError("environment", "pip could not install the packages: %s" % complaint(builder.log.lines),
                          "Correct the requirements, or see the build's log for what pip says.")
