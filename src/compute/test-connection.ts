@@ -88,7 +88,7 @@ async function lookAtEngine(
   if (!running || kind === null) {
     // Whoever needs none is not to be held up by it.
     const detail = `${problem ?? 'There is no docker or podman.'} Runs in images are not possible here.`;
-    steps.done('engine', title, { state: kind === null ? 'skipped' : 'warning', detail, action });
+    steps.done('engine', title, { state: 'skipped', detail, action });
     return;
   }
   const canary = await channel.request<{ mounts: boolean; problem: string | null; action: string | null }>(
