@@ -125,7 +125,7 @@ function imageRecipe(definition: EnvironmentDefinition): Recipe {
 const pip = 'PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore';
 const pipCommand =
   'python=$(command -v python3 || command -v python) || { echo "The image has no Python." >&2; exit 1; };' +
-  ` ${pip} "$python" -m pip install --no-cache-dir --disable-pip-version-check --no-input --progress-bar off -r requirements.txt`;
+  ` ${pip} "$python" -I -m pip install --no-cache-dir --disable-pip-version-check --no-input --progress-bar off -r requirements.txt`;
 
 function installPip(): string {
   return `RUN cd ${place} && ${pipCommand}`;

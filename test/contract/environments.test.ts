@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuildLine, HostEnvironment } from '../../src/api/environment.ts';
@@ -344,6 +345,33 @@ test('bad input is refused before anything is written', async () => {
   await refused({ configuration: { script, docker: { useDocker: true, shmSize: 'much' } } }, /is no size/);
   assert.equal((await home.client.call('listRuns', { params, query: {} })).runs.length, before);
 });
+
+test('files that a build needs stay as long as anybody may need them, and go afterwards', async () => {
+  const folder = home.folder('with-files', { 'requirements.txt': '--no-index\n--find-links ./own\nalone\n' });
+  makeWheel(path.join(folder, 'own'), 'alone', '1.0');
+  const body = { name: 'files', file: path.join(folder, 'requirements.txt'), interpreter: systemPython };
+  const { definition, hash } = await home.client.call('createEnvironment', { params, body });
+  const isThere = () => existsSync(blobOf(definition.context!));
+  const collect = () => home.client.call('collectGarbage', { params });
+  await collect();
+  const run = await home.script('import alone', { useEnvironment: 'files' });
+  completed(await home.ended(run.id));
+  await home.client.call('deleteEnvironment', { params: { ...params, environment: 'files' } });
+  await home.killServer();
+  // As if it had been registered long ago.
+  const db = new DatabaseSync(path.join(home.dir, 'workspaces/default/workspace.db'));
+  db.prepare('UPDATE environment_definitions SET created_at = 1 WHERE hash = ?').run(hash);
+  db.close();
+  await home.client.call('listRuns', { params, query: {} });
+  await collect();
+  assert.equal(isThere(), true, 'a run still has it');
+  await home.client.call('deleteRun', { params: { ...params, run: run.id } });
+  await collect();
+  assert.equal(isThere(), false);
+});
+
+const blobOf = (hash: string) =>
+  path.join(home.dir, 'workspaces/default/blobs', hash.slice(0, 2), hash.slice(2));
 
 test('a build whose server is killed goes on for its run', async () => {
   const { interpreter, open } = gated('killed');
