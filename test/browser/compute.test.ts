@@ -112,10 +112,10 @@ test('a run is submitted to it, and completes there', { skip }, async () => {
   await window.quickInput.accept();
   await session.step(3);
   await window.quickInput
-    .row(/\bgpu$/)
+    .row(/^\s*gpu$/)
     .getByText('running')
     .waitFor();
-  await window.quickInput.pick(/\bgpu$/);
+  await window.quickInput.pick(/^\s*gpu$/);
   await session.step(4);
   await window.quickInput.row(/Interpreter: python3 of gpu/).waitFor();
   await window.quickInput.accept();
