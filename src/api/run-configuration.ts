@@ -39,6 +39,8 @@ const environmentSection = z
         interpreterPath: text,
         condaDependenciesFile: text,
         condaDependencies: z.unknown().optional(),
+        /** Ours: a requirements.txt or pyproject.toml of the folder. */
+        requirementsFile: text,
         baseCondaEnvironment: text,
       })
       .nullish(),

@@ -5,6 +5,7 @@ import type { EnvironmentDefinition } from '../api/environment.ts';
 import { RunyardError, systemErrorCode } from '../api/errors.ts';
 import { formatConda, fromObject, readConda } from './conda.ts';
 import { definitionOf, isContainer } from './definition.ts';
+import { readPackages } from './packages-file.ts';
 import { constraintMark, type ReadText } from './requirements.ts';
 
 /** Azure ML v1's names for what `Environment.save_to_directory` writes. */
@@ -24,6 +25,7 @@ export interface AzureSection {
         interpreterPath?: string | null | undefined;
         condaDependenciesFile?: string | null | undefined;
         condaDependencies?: unknown;
+        requirementsFile?: string | null | undefined;
         baseCondaEnvironment?: string | null | undefined;
       }
     | null
@@ -77,8 +79,16 @@ export async function fromAzureSection(
       if (pip.length > 0 || names.some((one) => !/^(python|pip)\b/.test(one)))
         found.condaSpecification = conda.specification;
     }
-    if (python.baseCondaEnvironment && !container) {
+    if (python.requirementsFile) {
       if (found.condaSpecification)
+        throw wrong('An environment has either conda dependencies or a requirements file, not both.');
+      const requirements = await readPackages(python.requirementsFile, read);
+      warnings.push(...requirements.warnings);
+      found.requirements = requirements.text;
+      paths = requirements.paths;
+    }
+    if (python.baseCondaEnvironment && !container) {
+      if (found.condaSpecification || found.requirements)
         warnings.push('baseCondaEnvironment is not used: the packages go into an environment of their own.');
       else found.condaEnvironment = python.baseCondaEnvironment;
     }

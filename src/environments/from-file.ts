@@ -8,9 +8,8 @@ import { readConda } from './conda.ts';
 import { storeContext } from './context.ts';
 import { checkDefinition, definitionOf } from './definition.ts';
 import { copiedPaths } from './dockerfile.ts';
-import { readPyProject } from './pyproject.ts';
+import { readPackages } from './packages-file.ts';
 import { textReader } from './read-text.ts';
-import { readRequirements } from './requirements.ts';
 
 type Into = Pick<CreateEnvironmentRequest, 'image' | 'into' | 'interpreter'>;
 
@@ -46,21 +45,16 @@ export async function definitionFromFile(blobs: Blobs, asked: string, into: Into
       throw new RunyardError('bad_request', 'A Dockerfile names its own base image.', {
         action: 'Leave out the image.',
       });
-  } else if (name === 'pyproject.toml') {
-    const project = readPyProject(text, name);
-    warnings.push(...project.warnings);
-    const requirements = await readRequirements(name, () => Promise.resolve(project.requirements.join('\n')));
-    found = { requirements: requirements.text };
-    paths = requirements.paths;
+  } else if (name === 'pyproject.toml' || /\.(txt|in|pip)$/i.test(name)) {
+    const packages = await readPackages(name, read);
+    warnings.push(...packages.warnings);
+    found = { requirements: packages.text };
+    paths = packages.paths;
   } else if (/\.ya?ml$/i.test(name)) {
     const conda = await readConda(text, name, read);
     warnings.push(...conda.warnings);
     found = { condaSpecification: conda.specification, variables: conda.variables };
     paths = conda.paths;
-  } else if (/\.(txt|in|pip)$/i.test(name)) {
-    const requirements = await readRequirements(name, read);
-    found = { requirements: requirements.text };
-    paths = requirements.paths;
   } else {
     throw new RunyardError('bad_request', `${name} is nothing an environment can be made of.`, {
       action:

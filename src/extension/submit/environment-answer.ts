@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 
 /** The environment that a person has chosen for a run. */
@@ -18,7 +17,7 @@ export function sameEnvironment(a: EnvironmentAnswer, b: EnvironmentAnswer): boo
   return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 }
 
-/** The sections of a run configuration that say it; a file of packages has no words there. */
+/** The sections of a run configuration that say it. */
 export function sectionsOf(
   answer: EnvironmentAnswer,
   docker: boolean,
@@ -37,14 +36,8 @@ export function sectionsOf(
         return { environment: { docker: { baseDockerfile: answer.file } }, docker: { useDocker: true } };
       if (isCondaFile(answer.file))
         return { environment: { python: { condaDependenciesFile: answer.file } }, ...container };
-      return container;
+      return { environment: { python: { requirementsFile: answer.file } }, ...container };
   }
-}
-
-/** What a submit says beside the configuration, as the configuration cannot. */
-export function useEnvironmentOf(answer: EnvironmentAnswer, folder: string): string | undefined {
-  if (answer.kind !== 'file' || /dockerfile/i.test(answer.file) || isCondaFile(answer.file)) return undefined;
-  return path.join(folder, answer.file);
 }
 
 /** In a few words: "digits:2", "requirements.txt", "image python:3.12-slim"; empty for the host's own. */
@@ -58,7 +51,7 @@ export function environmentPhrase({ environment, docker }: RunConfiguration): st
   if (container && dockerfile && !dockerfile.includes('\n')) return dockerfile;
   if (container) return image ?? 'Docker';
   const python = environment?.python;
-  return python?.condaDependenciesFile ?? python?.baseCondaEnvironment ?? '';
+  return python?.condaDependenciesFile ?? python?.requirementsFile ?? python?.baseCondaEnvironment ?? '';
 }
 
 function isCondaFile(file: string): boolean {

@@ -10,8 +10,6 @@ export interface LastAnswers {
   /** In a container there. */
   docker?: boolean;
   environment?: EnvironmentAnswer;
-  /** Files of packages that configurations, by name, are submitted with: the configurations cannot say them. */
-  files?: Record<string, string>;
   experiment?: string;
   /** Chosen here instead of the Python extension's. */
   interpreter?: string;

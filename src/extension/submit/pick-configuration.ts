@@ -71,7 +71,7 @@ function usableItem(found: FoundConfiguration, session: SubmitSession): Configur
   const facts = [
     configuration?.experiment ?? session.defaultExperiment,
     configuration?.target ?? 'local',
-    environmentOf(session, found),
+    configuration ? environmentPhrase(configuration) : '',
     own ? vscode.l10n.t('interpreter {0}', own) : '',
   ].filter(Boolean);
   const warnings = found.warnings.map((warning) => `$(warning) ${warning}`);
@@ -81,13 +81,6 @@ function usableItem(found: FoundConfiguration, session: SubmitSession): Configur
     detail: [facts.join(' · '), ...warnings].join('   '),
     found,
   };
-}
-
-/** What the run finds installed: as the configuration says, or the file that it was last submitted with. */
-function environmentOf({ last }: SubmitSession, { name, configuration }: FoundConfiguration): string {
-  const said = configuration ? environmentPhrase(configuration) : '';
-  const file = last.files?.[name];
-  return said || (file ?? '');
 }
 
 function brokenItem(found: FoundConfiguration): ConfigurationItem {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import path from 'node:path';
 import * as vscode from 'vscode';
 import { localCompute } from '../../api/compute.ts';
 import { RunyardError } from '../../api/errors.ts';
@@ -15,7 +14,6 @@ import type { ComputeActions } from './compute-actions.ts';
 import { AcceptedConcerns } from './before/accepted.ts';
 import { BeforeSubmit } from './before/settle.ts';
 import { submitterEnvironment } from './environment.ts';
-import { environmentPhrase, useEnvironmentOf } from './environment-answer.ts';
 import { Interpreters } from './interpreter.ts';
 import { AnswersMemory } from './memory.ts';
 import { back } from './multi-step.ts';
@@ -132,18 +130,11 @@ export class Submitter {
       const configuration = configurationOf(answers);
       const name = await saveConfiguration(session, configuration);
       if (name === false) return undefined;
-      const useEnvironment = useEnvironmentOf(answers.environment, session.folder);
-      if (name) {
-        const { [name]: _, ...files } = session.last.files ?? {};
-        const { environment } = answers;
-        if (useEnvironment && environment.kind === 'file') files[name] = environment.file;
-        await session.remember({ configuration: name, files });
-      }
+      if (name) await session.remember({ configuration: name });
       return {
         ...(name ? { configurationName: name } : { configuration }),
         experiment: answers.experiment,
         ...session.interpreterFor(answers.compute, answers.docker),
-        ...(useEnvironment ? { useEnvironment } : {}),
       };
     }
   }
@@ -260,17 +251,9 @@ function wantsDocker(configuration: RunConfiguration | null): boolean {
 }
 
 function requestOf(session: SubmitSession, found: FoundConfiguration): Request {
-  const { preset, last } = session;
-  const file = last.files?.[found.name];
-  const said = found.configuration ? environmentPhrase(found.configuration) : '';
-  const useEnvironment =
-    preset?.kind === 'named'
-      ? `${preset.name}:${preset.version}`
-      : file && !said && session.choices.files.includes(file)
-        ? path.join(session.folder, file)
-        : undefined;
+  const { preset } = session;
   return {
-    ...(useEnvironment ? { useEnvironment } : {}),
+    ...(preset?.kind === 'named' ? { useEnvironment: `${preset.name}:${preset.version}` } : {}),
     configurationName: found.name,
     experiment: found.configuration?.experiment ?? session.defaultExperiment,
     ...session.interpreterFor(found.configuration?.target ?? localCompute),

@@ -191,6 +191,7 @@ test('run configurations: userManagedDependencies, conda files, docker sections 
     '.azureml/conda_dependencies.yml': 'dependencies:\n- python=3.8\n- pip:\n  - six\n',
     'd/Dockerfile': 'FROM x\nCOPY f /f\n',
     'd/f': '1',
+    'd/requirements.txt': 'a==1\n',
   });
   const conda = '.azureml/conda_dependencies.yml';
   const kind = async (configuration: object) => {
@@ -245,6 +246,14 @@ test('run configurations: userManagedDependencies, conda files, docker sections 
   assert.equal(
     await kind({ environment: { docker: { enabled: true, baseDockerfile: 'FROM x\nRUN y' } } }),
     'dockerfile',
+  );
+  const ours = await configured(dir, { environment: { python: { requirementsFile: 'd/requirements.txt' } } });
+  assert.deepEqual([kindOf(ours.definition!), ours.definition!.requirements], ['venv', 'a==1\n']);
+  await assert.rejects(
+    configured(dir, {
+      environment: { python: { requirementsFile: 'd/requirements.txt', condaDependenciesFile: conda } },
+    }),
+    /either conda dependencies or a requirements file/,
   );
   const secret = await configured(dir, {
     environment: {

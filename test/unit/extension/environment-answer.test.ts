@@ -4,48 +4,47 @@ import { askedPackages } from '../../../src/extension/environments-view/packages
 import {
   environmentPhrase,
   sectionsOf,
-  useEnvironmentOf,
   type EnvironmentAnswer,
 } from '../../../src/extension/submit/environment-answer.ts';
 import { environmentDefinitionSchema } from '../../../src/api/environment.ts';
 import { runConfigurationSchema } from '../../../src/api/run-configuration.ts';
 
-test('answers become sections of a run configuration, or what is said beside it; both read back', () => {
-  const cases: [EnvironmentAnswer, boolean, object, string | undefined, string][] = [
-    [{ kind: 'host' }, false, {}, undefined, ''],
+test('answers become sections of a run configuration, and read back', () => {
+  const cases: [EnvironmentAnswer, boolean, object, string][] = [
+    [{ kind: 'host' }, false, {}, ''],
     [
       { kind: 'named', name: 'digits', version: 2 },
       false,
       { environment: { name: 'digits', version: '2' } },
-      undefined,
       'digits:2',
     ],
     [
       { kind: 'image', image: 'python:3.12-slim' },
       true,
       { environment: { docker: { baseImage: 'python:3.12-slim' } }, docker: { useDocker: true } },
-      undefined,
       'python:3.12-slim',
     ],
-    [{ kind: 'file', file: 'requirements.txt' }, false, {}, '/a/requirements.txt', ''],
+    [
+      { kind: 'file', file: 'requirements.txt' },
+      false,
+      { environment: { python: { requirementsFile: 'requirements.txt' } } },
+      'requirements.txt',
+    ],
     [
       { kind: 'file', file: 'environment.yml' },
       false,
       { environment: { python: { condaDependenciesFile: 'environment.yml' } } },
-      undefined,
       'environment.yml',
     ],
     [
       { kind: 'file', file: 'Dockerfile' },
       false,
       { environment: { docker: { baseDockerfile: 'Dockerfile' } }, docker: { useDocker: true } },
-      undefined,
       'Dockerfile',
     ],
   ];
-  for (const [answer, docker, sections, beside, phrase] of cases) {
+  for (const [answer, docker, sections, phrase] of cases) {
     assert.deepEqual(sectionsOf(answer, docker), sections);
-    assert.equal(useEnvironmentOf(answer, '/a'), beside);
     assert.equal(environmentPhrase(runConfigurationSchema.parse(sections)), phrase);
   }
 });
