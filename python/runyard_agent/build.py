@@ -67,6 +67,10 @@ class Builder(object):
         self._reason = None
         self._kept = []
 
+    def called(self, kind):
+        """Its label after the word for its kind, with which the label of an environment without a name begins."""
+        return self.label[len(kind) + 1:] if self.label.startswith(kind + " ") else self.label
+
     def run(self):
         """Builds, and writes what came of it."""
         started = time.monotonic()
@@ -207,7 +211,7 @@ class Builder(object):
         tail = "\n".join(list(self.log.lines)[-failure.TAIL_LINES:]) if self.log.full else None
         self._undo(recipe)
         _unlink(self.build.reserve)
-        self.say("%s%s" % (error.message, " " + error.action if error.action else ""))
+        self.say(error.in_full())
         self.say("Failed after %s." % _duration(time.monotonic() - started))
         result = dict(error.as_json(), tail=tail or failure.tail_of(self.build.log))
         for _ in range(100):

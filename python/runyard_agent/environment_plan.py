@@ -47,7 +47,7 @@ def plan_of(root, environment, variables):
         recipe = recipe["otherwise"]
         if recipe is None:
             raise AgentError(
-                "environment", "The environment %s is a conda environment; this host has no mamba, micromamba or conda."
+                "environment", "The environment %s needs conda, and this host has no mamba, micromamba or conda."
                 % environment["label"], "Install one of them there (it must be on the PATH), or choose pip requirements.")
     if recipe["kind"] == "image":
         found = yield from engine.get(root, variables)

@@ -16,6 +16,13 @@ class AgentError(Exception):
         self.message = message
         self.action = action
 
+    def in_full(self):
+        """What went wrong and what to do, in a line."""
+        if not self.action:
+            return self.message
+        # It may end with the words of a program, which end as they like.
+        return "%s%s %s" % (self.message, "" if self.message.endswith((".", "!", "?", ":")) else ".", self.action)
+
     def as_json(self):
         """The error as the reply's `error` member."""
         error = {"code": self.code, "message": self.message}

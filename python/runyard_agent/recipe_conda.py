@@ -17,7 +17,7 @@ def build(builder):
     name = os.path.basename(program)
     code, text = builder.output([program, "--version"])
     version = text.split()[-1] if code == 0 and text.split() else "of an unknown version"
-    builder.say("Building the conda environment %s with %s (%s)" % (builder.label, program, version))
+    builder.say("Building the conda environment %s with %s (%s)" % (builder.called("conda"), program, version))
     if "micromamba" in name:
         words = [program, "create", "-y", "-p", place, "-f", "environment.yml"]
     else:

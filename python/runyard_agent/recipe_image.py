@@ -26,7 +26,7 @@ def build(builder):
     """Builds the image under its name; gives the facts."""
     engine, tag = builder.engine, builder.build.tag
     text = builder.recipe["files"]["Dockerfile"]
-    builder.say("Building the image %s with %s %s" % (builder.label, engine.name, engine.version or ""))
+    builder.say("Building the image %s with %s %s" % (builder.called("image"), engine.name, engine.version or ""))
     turn = image_remains.open_turn(builder.build.root, engine)
     builder.keep(turn)
     builder.reason("Waiting for another image to be built")
@@ -75,7 +75,8 @@ def complaint(lines):
     for index in range(len(lines) - 1, -1, -1):
         found = _STEP.match(lines[index])
         if found:
-            told = [line for line in lines[index + 1:] if line.strip() and not line.startswith(" ---> ")]
+            told = [line for line in lines[index + 1:]
+                    if line.strip() and not line.startswith((" ---> ", "Removing intermediate container "))]
             return "Step %s : %s failed: %s" % (found.group(1), _short(found.group(2)), _last(told))
     return _last(lines)
 

@@ -25,7 +25,7 @@ def build(builder):
     """Makes the venv in its place and installs the packages; gives the facts."""
     program, place = builder.program, _place(builder)
     version, way = _look_at(builder, program)
-    builder.say("Building the venv %s with %s (%s)" % (builder.label, program, version))
+    builder.say("Building the venv %s with %s (%s)" % (builder.called("venv"), program, version))
     if way is None:
         raise AgentError("environment", "%s (Python %s) can make no venv: its modules venv and ensurepip are not "
                          "there, and neither is virtualenv." % (program, version),
@@ -43,7 +43,7 @@ def build(builder):
     command += ["--progress-bar", "off", "-r", "requirements.txt"]
     if builder.execute(command, variables(builder.variables, place)) != 0:
         raise AgentError("environment", "pip could not install the packages: %s" % complaint(builder.log.lines),
-                         "Correct the requirements, or see the build's log for what pip says.")
+                         advice(builder.log.lines))
     facts = builder.packages([python, _ISOLATED], variables(builder.variables, place))
     return dict(facts, interpreter=python, bytes=size_of(builder.build.folder))
 
@@ -61,11 +61,18 @@ def variables(base, place):
 
 def complaint(lines):
     """What pip says went wrong, in a line."""
-    errors = [line.strip() for line in lines if line.lstrip().startswith("ERROR:")]
+    errors = [line.strip()[len("ERROR:"):].strip() for line in lines if line.lstrip().startswith("ERROR:")]
     telling = [line for line in errors if "ResolutionImpossible" not in line]
     if telling or errors:
         return (telling or errors)[-1]
     return _last([line for line in lines if "pip version" not in line and "pip install --upgrade" not in line])
+
+
+def advice(lines):
+    """What to do about it. Without a network pip says the same as of a name that nobody has."""
+    if any("connection broken by" in line for line in lines):
+        return "The package index could not be reached: check this host's network, proxy and pip configuration."
+    return "Correct the requirements, or see the build's log for what pip says."
 
 
 def _place(builder):

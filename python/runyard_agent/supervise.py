@@ -313,11 +313,10 @@ class Supervisor(object):
             print_traceback()
 
     def _error(self, error):
-        message = error.message if not error.action else "%s %s" % (error.message, error.action)
         code = error.code if error.code in ("not_found", "no_space", "prepare", "environment", "engine") else "prepare"
         if code == "not_found" and self.record.state == "Preparing" and "content of" in error.message:
             code = "prepare"
-        found = failure.error(code, message, self.attempt.log)
+        found = failure.error(code, error.in_full(), self.attempt.log)
         if getattr(error, "tail", None):
             found["tail"] = error.tail  # of another log, as that of a build
         return found

@@ -96,7 +96,7 @@ class Conda(EnvironmentTest):
                 (["error    libmamba Could not solve for environment specs", "    The following package", ""],
                  "error    libmamba Could not solve for environment specs The following package"),
                 (["ERROR: No matching distribution found for x", "CondaEnvException: Pip failed"],
-                 "ERROR: No matching distribution found for x"),
+                 "No matching distribution found for x"),
                 (["critical libmamba Invalid spec"], "critical libmamba Invalid spec")):
             self.assertEqual(recipe_conda.complaint(lines), told)
 
