@@ -139,7 +139,8 @@ def _entry(root, key):
     used = None
     if ready:
         try:
-            used = os.stat(ready[0].interest).st_mtime_ns // 1000000
+            # Noted now and then only: it cannot be earlier than the build.
+            used = max(os.stat(ready[0].interest).st_mtime_ns // 1000000, facts.get("built") or 0)
         except OSError:
             pass
     packages = facts.get("packages")
