@@ -36,8 +36,11 @@ function factsOf(left: RunEnvironment, right: RunEnvironment): EnvironmentCompar
   };
   add('Environment', left.label, right.label);
   add('Python', left.facts?.python, right.facts?.python);
-  add('Interpreter', left.facts?.interpreter, right.facts?.interpreter);
-  add('Image', left.facts?.image, right.facts?.image);
+  // A build's interpreter and image have its key in their names: they always differ, and say nothing.
+  if (![left, right].some(({ facts }) => facts?.key)) {
+    add('Interpreter', left.facts?.interpreter, right.facts?.interpreter);
+    add('Image', left.facts?.image, right.facts?.image);
+  }
   add('Image id', left.facts?.image_id, right.facts?.image_id);
   const variables = new Set(
     [left, right].flatMap(({ definition }) => Object.keys(definition?.variables ?? {})),
