@@ -167,8 +167,8 @@ class Collector {
 }
 
 function missing(name: string, folder: string, why = ''): RunyardError {
-  return new RunyardError('not_found', `There is no ${name} in ${folder}${why}.`, {
-    action: 'Correct the path in the Dockerfile or the requirements.',
+  return new RunyardError('not_found', `There is no "${name}" in ${folder}${why}.`, {
+    action: 'Correct the path in the file that names it.',
   });
 }
 

@@ -125,7 +125,7 @@ test('only what a Dockerfile names is part of it; .dockerignore counts', async (
   await assert.rejects(definitionFromFile(blobs, path.join(dir, 'Dockerfile')), /points out of/);
   await assert.rejects(
     definitionFromFile(blobs, path.join(folder({ Dockerfile: 'FROM a\nCOPY no /x' }), 'Dockerfile')),
-    /There is no no/,
+    /There is no "no"/,
   );
 });
 
