@@ -108,7 +108,10 @@ export class Builder implements vscode.Disposable {
           if (!text) continue;
           const line = JSON.parse(text) as BuildLine;
           if ('log' in line) clean(line.log);
-          else if ('reason' in line) progress.report({ message: line.reason });
+          else if ('reason' in line) {
+            // The title says it already; a wait or a pull is news.
+            if (!line.reason.startsWith('Building the environment ')) progress.report({ message: line.reason });
+          }
           else last = line;
         }
         // What had no end of its line.

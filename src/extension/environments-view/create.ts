@@ -90,16 +90,21 @@ export class CreateEnvironment {
   }
 }
 
+interface EngineSoon {
+  now: Engine | undefined;
+  known: Promise<void>;
+}
+
 /** The engine of this machine; nothing waits for it, and without one there are only no images to offer. */
-function engineSoon(client: Client): { now: Engine | undefined } {
-  const engine: { now: Engine | undefined } = { now: undefined };
-  client
+function engineSoon(client: Client): EngineSoon {
+  const engine: EngineSoon = { now: undefined, known: Promise.resolve() };
+  engine.known = client
     .call('getEngine', {
       params: { compute: localCompute },
       body: { environment: submitterEnvironment(process.env) },
     })
     .then(
-      (found) => (engine.now = found),
+      (found) => void (engine.now = found),
       () => undefined,
     );
   return engine;
@@ -109,14 +114,14 @@ class Questions {
   private readonly draft: Draft;
   private readonly known: readonly Environment[];
   private readonly files: readonly vscode.Uri[];
-  private readonly engine: { now: Engine | undefined };
+  private readonly engine: EngineSoon;
   private readonly clicked: boolean;
 
   constructor(
     draft: Draft,
     known: readonly Environment[],
     files: readonly vscode.Uri[],
-    engine: { now: Engine | undefined },
+    engine: EngineSoon,
     clicked: boolean,
   ) {
     this.draft = draft;
@@ -203,6 +208,7 @@ class Questions {
         ...this.frame(),
         placeholder: vscode.l10n.t('The image; type the name of any other'),
         items: (typed) => imageItems(this.engine.now, typed),
+        later: this.engine.known,
         active: ({ image }) => image === value,
       });
       if (!picked || picked === back) return picked ?? false;
@@ -242,6 +248,7 @@ class Questions {
         { label: vscode.l10n.t('in an image on top of'), kind: vscode.QuickPickItemKind.Separator },
         ...imageItems(this.engine.now, typed),
       ],
+      later: this.engine.known,
     });
     if (!picked || picked === back) return picked ?? false;
     this.draft.image = picked.image;

@@ -22,6 +22,8 @@ interface PickOptions<T extends StepItem> extends StepFrame {
   items(typed: string): T[];
   /** The item with which the pick opens. */
   active?: (item: T) => boolean;
+  /** When it has settled, there may be other items. */
+  later?: Promise<unknown>;
   /** A button on an item was pressed. */
   onItemButton?(item: T, button: vscode.QuickInputButton): void;
 }
@@ -39,6 +41,7 @@ export async function pickStep<T extends StepItem>(
   fill();
   const active = pick.items.find((item) => options.active?.(item));
   if (active) pick.activeItems = [active];
+  let closed = false;
   try {
     return await new Promise((resolve) => {
       let acting = false;
@@ -61,8 +64,15 @@ export async function pickStep<T extends StepItem>(
       });
       pick.onDidHide(() => !acting && resolve(undefined));
       pick.show();
+      void options.later?.then(() => {
+        if (closed || acting) return;
+        const [label] = pick.activeItems.map((item) => item.label);
+        fill();
+        pick.activeItems = pick.items.filter((item) => item.label === label).slice(0, 1);
+      });
     });
   } finally {
+    closed = true;
     pick.dispose();
   }
 }
