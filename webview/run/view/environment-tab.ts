@@ -247,6 +247,8 @@ function noPackages(run: RunDetail, { facts }: RunEnvironment): TemplateResult {
     return emptyText(t('The list of packages comes once the command has begun and Python has said it.'));
   if (facts)
     return emptyText(t('The environment has no list of packages: it has no Python, or it did not say.'));
+  if (run.startedAt === null)
+    return emptyText(t('The command has not begun: there was nothing to be found installed.'));
   return emptyText(
     t('This run has no list of packages. Runs that begin from now on keep what they found installed.'),
   );
