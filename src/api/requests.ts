@@ -50,6 +50,8 @@ export const submitSchema = z.object({
    * `createEnvironment` takes.
    */
   useEnvironment: z.string().max(4096).optional(),
+  /** The image that the packages of that file go into. */
+  useImage: z.string().max(4096).optional(),
   /** The submitter's environment: handed to a local run, never kept in a record. */
   environment: environmentSchema.default({}),
   /** Identifies this submit: sent twice (a lost answer), it makes one run. */
@@ -65,6 +67,7 @@ export const rerunSchema = z.object({
   interpreter: z.string().optional(),
   /** As in a submit. */
   useEnvironment: z.string().max(4096).optional(),
+  useImage: z.string().max(4096).optional(),
   environment: environmentSchema.default({}),
   requestId: z.string().max(64).optional(),
 });

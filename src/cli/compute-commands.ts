@@ -173,7 +173,7 @@ export function addComputeCommands(program: Command, register: Register): void {
       print(context.json, engine, () => [
         engine.kind === null
           ? 'no container engine'
-          : `${engine.kind} ${engine.version ?? ''}${engine.rootless ? ', rootless' : ''}${engine.running ? '' : ', not running'}`,
+          : `${engine.kind}${engine.version ? ` ${engine.version}` : ''}${engine.rootless ? ', rootless' : ''}${engine.running ? '' : ', not running'}`,
         ...[engine.problem, engine.action].filter((text) => text !== null),
         ...engine.images.map((image) => `${image.name}  ${formatBytes(image.bytes)}`),
       ]);

@@ -14,7 +14,7 @@ import { RunyardError } from '../api/errors.ts';
 import type { Context } from './context.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { jsonLines } from './json-lines.ts';
-import { counted, formatBytes, formatDuration, formatTime, print, table } from './output.ts';
+import { counted, formatBytes, formatDuration, formatTime, print, sayError, sayWarnings, table } from './output.ts';
 import { connectFirst } from './prompting.ts';
 import { failed, type Register } from './register.ts';
 import { submitterEnvironment } from './submitter.ts';
@@ -276,10 +276,6 @@ function printCreated(context: Context, one: CreatedEnvironment): void {
   );
 }
 
-function sayWarnings(warnings: readonly string[]): void {
-  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-}
-
 async function build(context: Context, asked: string, compute: string, rebuild: boolean): Promise<void> {
   if (compute !== localCompute) await connectFirst(context, compute);
   const params = await context.params({ environment: asked });
@@ -293,10 +289,7 @@ async function build(context: Context, asked: string, compute: string, rebuild: 
       else if ('result' in one) process.stderr.write(`${built(one.result)}\n`);
       if ('error' in one) {
         failed();
-        if (!context.json)
-          process.stderr.write(
-            `runyard: ${[one.error.message, one.error.action].filter(Boolean).join(' ')}\n`,
-          );
+        if (!context.json) sayError(one.error.message, one.error.action);
       }
     }
   });

@@ -89,6 +89,8 @@ export async function followLog(
   });
   try {
     const run = await waitForEnd(context, id, () => {});
+    // Nobody else reads from now on: what is read twice at a time is written twice.
+    subscription.close();
     await reading;
     await read();
     return run;

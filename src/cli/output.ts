@@ -63,8 +63,17 @@ export function printError(error: unknown, json: boolean): void {
       ? error
       : new RunyardError('internal', (error as Error).message ?? String(error), { cause: error });
   if (json) printJsonError(known);
-  process.stderr.write(`runyard: ${known.message}\n`);
-  if (known.action) process.stderr.write(`         ${known.action}\n`);
+  sayError(known.message, known.action);
+}
+
+/** What went wrong and what to do, for people. */
+export function sayError(message: string, action: string | null | undefined): void {
+  process.stderr.write(`runyard: ${message}\n`);
+  if (action) process.stderr.write(`         ${action}\n`);
+}
+
+export function sayWarnings(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
 }
 
 /** The document of a command that failed, for programs. */

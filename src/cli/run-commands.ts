@@ -11,7 +11,7 @@ import type { Context } from './context.ts';
 import { writeFileFrom } from './download.ts';
 import { followLog, waitForEnd } from './follow.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { formatDuration, formatTime, print, runLine, table } from './output.ts';
+import { formatDuration, formatTime, print, runLine, sayWarnings, table } from './output.ts';
 import { lookBefore } from './look-before.ts';
 import { connectFirst } from './prompting.ts';
 import { describe, showMetrics } from './run-views.ts';
@@ -51,6 +51,7 @@ interface RerunOptions {
 }
 
 const standardLog = 'user_logs/std_log.txt';
+const buildLog = 'user_logs/build_log.txt';
 
 /** `runyard run ...` */
 export function addRunCommands(program: Command, register: Register): void {
@@ -83,9 +84,9 @@ export function addRunCommands(program: Command, register: Register): void {
       )
       .option(
         '--environment <environment>',
-        'a registered one (name or name:version), or a requirements.txt, environment.yml, pyproject.toml, Dockerfile',
+        'a registered one (name or name:version), or the path of a requirements.txt, environment.yml, pyproject.toml, Dockerfile',
       )
-      .option('--image <name>', 'in a container of this image')
+      .option('--image <name>', 'in a container of this image; packages of an --environment file go into it')
       .option('--name <name>', "the run's display name")
       .option('--tag <key=value...>', 'a tag')
       .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
@@ -155,16 +156,10 @@ export function addRunCommands(program: Command, register: Register): void {
         return;
       }
       const params = await context.params({ run: id! });
-      const write = writer(context.json);
-      for (let offset = 0; ;) {
-        const { data } = await context.client.bytes('readArtifact', {
-          params,
-          query: { path: options.file, offset },
-        });
-        if (data.byteLength === 0) break;
-        write(data);
-        offset += data.byteLength;
-      }
+      const written = await writeFileOf(context, params, options.file, writer(context.json));
+      // A run that has not got that far, or never has: what there is to read is the build of its environment.
+      if (written === 0 && options.file === standardLog)
+        await writeFileOf(context, params, buildLog, buildWriter(context.json)).catch(() => 0);
     },
   );
 
@@ -261,7 +256,7 @@ export function addRunCommands(program: Command, register: Register): void {
         experiment: options.experiment,
         displayName: options.name,
         interpreter: options.python,
-        useEnvironment: environmentOf(options.environment),
+        ...environmentOf(options),
         environment: submitterEnvironment(),
         requestId: randomUUID(),
       };
@@ -300,6 +295,21 @@ export function addRunCommands(program: Command, register: Register): void {
   );
 }
 
+/** Gives how many bytes it had. */
+async function writeFileOf(
+  context: Context,
+  params: Record<string, string>,
+  file: string,
+  write: (bytes: Uint8Array) => void,
+): Promise<number> {
+  for (let offset = 0; ;) {
+    const { data } = await context.client.bytes('readArtifact', { params, query: { path: file, offset } });
+    if (data.byteLength === 0) return offset;
+    write(data);
+    offset += data.byteLength;
+  }
+}
+
 async function submit(context: Context, [folder, ...given]: string[], options: SubmitOptions): Promise<void> {
   const tags: Record<string, string> = {};
   for (const pair of options.tag ?? []) {
@@ -325,7 +335,7 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
     displayName: options.name,
     tags,
     interpreter: options.python,
-    useEnvironment: environmentOf(options.environment),
+    ...environmentOf(options, folder),
     environment: submitterEnvironment(),
     requestId: randomUUID(),
   };
@@ -341,22 +351,32 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
   );
 }
 
+/** An image alone is a matter of the configuration; that of a file's packages is not, see `environmentOf`. */
 function inImage({ image, environment }: { image?: string; environment?: string }): object {
-  if (image === undefined) return {};
-  if (environment !== undefined) {
-    throw new RunyardError('bad_request', 'An environment says itself which image it is.', {
-      action: 'Leave out --image or --environment.',
-    });
-  }
-  return { docker: { useDocker: true, baseImage: image } };
+  return image === undefined || environment !== undefined
+    ? {}
+    : { docker: { useDocker: true, baseImage: image } };
 }
 
-/** A file by its absolute path; anything else is the name of an environment. */
-function environmentOf(asked: string | undefined): string | undefined {
-  if (asked === undefined) return undefined;
+/** A file (or the folder of an azureml_environment.json) by its absolute path; anything else is a name. */
+function environmentOf(
+  { environment: asked, image }: { environment?: string; image?: string },
+  folder?: string,
+): { useEnvironment?: string; useImage?: string | undefined } {
+  if (asked === undefined) return {};
   // "digits" may be a folder here as well; files that environments are made of have a dot or are Dockerfiles.
-  const looksLikeFile = /[/\\.]/.test(asked) || /^Dockerfile/.test(asked);
-  return looksLikeFile && existsSync(asked) ? path.resolve(asked) : asked;
+  const mayBeFile = /[/\\.]/.test(asked) || /^Dockerfile/.test(asked);
+  const isFile = existsSync(mayBeFile ? asked : path.join(asked, 'azureml_environment.json'));
+  if (isFile) return { useEnvironment: path.resolve(asked), useImage: image };
+  if (/[/\\]|\.(txt|in|pip|ya?ml|toml|json|dockerfile)$|^Dockerfile/i.test(asked)) {
+    const inside = folder && existsSync(path.join(folder, asked)) ? path.join(folder, asked) : undefined;
+    throw new RunyardError('not_found', `There is no file ${asked} here.`, {
+      action: inside
+        ? `Paths are relative to where you are: --environment ${inside}`
+        : 'Name a file by its path from here, or an environment that "runyard environment list" shows.',
+    });
+  }
+  return { useEnvironment: asked, useImage: image };
 }
 
 /** What keeps a host away is said before anything is written; `--even-if-away` goes on then. */
@@ -410,6 +430,10 @@ async function afterSubmit(
   run: Run,
   options: { wait?: boolean; follow?: boolean },
 ): Promise<void> {
+  if (!context.json) {
+    const { warnings } = await context.client.call('getRun', { params: await context.params({ run: run.id }) });
+    sayWarnings(warnings);
+  }
   if (!options.wait && !options.follow) {
     print(context.json, run, () => runLine(run));
     return;
@@ -422,11 +446,20 @@ async function afterSubmit(
   else process.stderr.write(`${runLine(ended)}\n`);
   await sayWhatStayed(context, ended);
   if (ended.status !== 'Completed') {
-    // Mostly the reason, which has been said with the status.
-    if (ended.error && ended.error.message !== ended.statusReason && !context.json)
-      process.stderr.write(`${ended.error.message}\n`);
+    if (!context.json) sayWhy(ended, options.follow === true);
     failed();
   }
+}
+
+/** What the status line has not said: mostly what to do. */
+function sayWhy({ id, error, statusReason }: Run, followed: boolean): void {
+  if (!error) return;
+  const reason = statusReason ?? '';
+  const rest = error.message.startsWith(reason)
+    ? error.message.slice(reason.length).replace(/^[.\s]+/, '')
+    : error.message;
+  if (rest) process.stderr.write(`${rest}\n`);
+  if (error.code === 'environment' && error.tail && !followed) process.stderr.write(`The build's log: runyard run logs ${id}\n`);
 }
 
 function asNumber(text: string): number {

@@ -153,11 +153,22 @@ export class EnvironmentService {
   }
 
   /**
-   * The environment for a submit: what was asked for by name or file, else what the configuration says. A definition
-   * that is new is kept. Throws `bad_request`, `not_found` before anything is written.
+   * The environment for a submit: what was asked for by name or file (with `image`: its packages go into that one),
+   * else what the configuration says. A definition that is new is kept. Throws `bad_request`, `not_found` before
+   * anything is written.
    */
-  choose(folder: string, configuration: RunConfiguration, asked?: string): Promise<ChosenEnvironment> {
+  choose(
+    folder: string,
+    configuration: RunConfiguration,
+    asked?: string,
+    image?: string,
+  ): Promise<ChosenEnvironment> {
     const { blobs } = this.options.workspace;
+    if (image !== undefined && !asked?.startsWith('/')) {
+      throw new RunyardError('bad_request', 'A registered environment says itself which image it is.', {
+        action: 'Leave out the image, or name a file of packages to be installed into it.',
+      });
+    }
     return blobs.using(async () => {
       if (asked === undefined) {
         const found = await environmentOfConfiguration(blobs, folder, configuration);
@@ -172,7 +183,7 @@ export class EnvironmentService {
       const options = containerOptions(configuration);
       const prepare = configuration.autoPrepareEnvironment !== false;
       if (asked.startsWith('/')) {
-        const { definition, warnings } = await definitionFromFile(blobs, asked);
+        const { definition, warnings } = await definitionFromFile(blobs, asked, image === undefined ? {} : { image });
         await this.keep(null, definition);
         return this.chosen(definition, { name: null, version: null, options, prepare, warnings });
       }

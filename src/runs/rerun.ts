@@ -17,6 +17,7 @@ export interface RerunArgs {
   displayName?: string | undefined;
   interpreter?: string | undefined;
   useEnvironment?: string | undefined;
+  useImage?: string | undefined;
   environment: Record<string, string>;
   requestId?: string | undefined;
 }
@@ -27,7 +28,7 @@ export async function changedConfiguration(
   blobs: BlobReader,
   row: RunRow,
   snapshot: string,
-  { configuration: changes, interpreter, useEnvironment, environment }: RerunArgs,
+  { configuration: changes, interpreter, useEnvironment, useImage, environment }: RerunArgs,
   settingsOf: SettingsOf,
   environments: EnvironmentSource,
 ): Promise<ResolvedConfiguration & { configuration: RunConfiguration }> {
@@ -71,7 +72,7 @@ export async function changedConfiguration(
     () =>
       asBefore
         ? environments.again(ref, configuration)
-        : environments.choose(row.source_directory, configuration, useEnvironment),
+        : environments.choose(row.source_directory, configuration, useEnvironment, useImage),
     isFile,
   );
   return { ...resolved, configuration };

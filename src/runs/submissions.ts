@@ -32,6 +32,7 @@ export interface SubmitArgs {
   interpreter?: string | undefined;
   /** Name, `name:version` or file of the environment, whatever the configuration says. */
   useEnvironment?: string | undefined;
+  useImage?: string | undefined;
   environment: Record<string, string>;
   requestId?: string | undefined;
 }
@@ -111,7 +112,7 @@ export class Submissions {
       configuration,
       args,
       (name) => hosts.settings(name),
-      () => environments.choose(folder, configuration, args.useEnvironment),
+      () => environments.choose(folder, configuration, args.useEnvironment, args.useImage),
     );
     const { launch, compute, warnings } = resolved;
     return this.begin({

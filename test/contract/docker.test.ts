@@ -69,7 +69,8 @@ test(
       'note.txt': 'x',
     });
     const create = (body: object) => home.client.call('createEnvironment', { params, body: body as never });
-    await create({ name: 'with-tiny', file: path.join(wheels, 'requirements.txt'), image: testImage });
+    const packages = path.join(wheels, 'requirements.txt');
+    await create({ name: 'with-tiny', file: packages, image: testImage });
     await create({ name: 'of-dockerfile', file: path.join(dockerfile, 'Dockerfile') });
     const folder = path.join(repository, 'examples/digits');
     const configuration = { script: 'train.py', arguments: ['--epochs', '3'] };
@@ -78,6 +79,7 @@ test(
       { configuration: docker(configuration) },
       { configuration, useEnvironment: 'with-tiny' },
       { configuration, useEnvironment: 'of-dockerfile' },
+      { configuration, useEnvironment: packages, useImage: testImage },
     ];
     const results = new Set<string>();
     for (const more of submits) {
@@ -90,6 +92,8 @@ test(
     }
     assert.equal(results.size, 1, [...results].join('\n'));
     await noContainers();
+    const both = { configuration, useEnvironment: 'with-tiny', useImage: testImage };
+    await assert.rejects(home.submit(folder, { ...both, environment: environment() }), /says itself which image/);
     const found = await run('import tiny, os; print(tiny.VERSION)', {
       useEnvironment: 'with-tiny',
       configuration: { script: 'train.py' },

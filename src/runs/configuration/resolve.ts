@@ -23,8 +23,16 @@ export interface ChosenEnvironment {
 
 /** Says which environment a configuration asks for, and keeps it. */
 export interface EnvironmentSource {
-  /** `asked` is a name, `name:version` or a file; files are those of the folder. Throws `bad_request`, `not_found`. */
-  choose(folder: string, configuration: RunConfiguration, asked?: string): Promise<ChosenEnvironment>;
+  /**
+   * `asked` is a name, `name:version` or a file, whose packages go into `image`; files are those of the folder.
+   * Throws `bad_request`, `not_found`.
+   */
+  choose(
+    folder: string,
+    configuration: RunConfiguration,
+    asked?: string,
+    image?: string,
+  ): Promise<ChosenEnvironment>;
   /** That of an earlier run. Throws `not_found` when it is known no more. */
   again(ref: RunEnvironmentRef, configuration: RunConfiguration): ChosenEnvironment;
 }
