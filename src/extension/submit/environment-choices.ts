@@ -11,7 +11,7 @@ import {
   startEngine,
   waitForEngine,
 } from '../environments-view/engine.ts';
-import { fileGlyph, filesIn } from '../environments-view/files.ts';
+import { asksForPackages, fileGlyph, fileKindOf, filesIn } from '../environments-view/files.ts';
 import { imageItems } from '../environments-view/images.ts';
 import { isContainer } from '../environments-view/kinds.ts';
 import { environmentQuickItem } from '../environments-view/pick.ts';
@@ -28,21 +28,27 @@ export interface EnvironmentItem extends StepItem {
 
 /** What there is to choose an environment from: engines, what is registered, files of the folder. */
 export class EnvironmentChoices {
-  readonly registered: readonly Environment[];
+  registered: readonly Environment[];
   readonly files: readonly string[];
   /** Of the run that is run again, where one is. */
   before: { title: string; label: string; docker: boolean } | undefined;
   private readonly client: Client;
+  private readonly workspace: string;
+  private readonly folder: vscode.Uri;
   private readonly engines = new Map<string, Engine>();
   private readonly asked: Promise<unknown>;
 
   private constructor(
     client: Client,
+    workspace: string,
+    folder: vscode.Uri,
     registered: readonly Environment[],
     files: readonly string[],
     computes: readonly Compute[],
   ) {
     this.client = client;
+    this.workspace = workspace;
+    this.folder = folder;
     this.registered = registered;
     this.files = files;
     // Hosts that are connected anyway; for this machine it is always worth it.
@@ -60,7 +66,7 @@ export class EnvironmentChoices {
       client.call('listEnvironments', { params: { workspace } }),
       filesIn(folder),
     ]);
-    return new EnvironmentChoices(client, environments, files, computes);
+    return new EnvironmentChoices(client, workspace, folder, environments, files, computes);
   }
 
   /** The engines as far as they are known after a moment. */
@@ -127,6 +133,8 @@ export class EnvironmentChoices {
   imageItems(compute: string, typed: string, now: EnvironmentAnswer): EnvironmentItem[] {
     const named = this.registered.filter(({ definition }) => isContainer(definition));
     const dockerfiles = this.files.filter((file) => /dockerfile/i.test(file));
+    const packages = this.files.filter((file) => asksForPackages(fileKindOf(file)));
+    const files = [...dockerfiles.map(fileItem), ...packages.map((file) => this.ontoImageItem(file))];
     const images = imageItems(this.engines.get(compute), typed).map(({ image, ...item }) => ({
       ...item,
       environment: { kind: 'image' as const, image },
@@ -142,7 +150,7 @@ export class EnvironmentChoices {
       ...this.beforeItems(true),
       ...separated(vscode.l10n.t('images'), images),
       ...separated(vscode.l10n.t('environments'), named.map(namedItem)),
-      ...separated(vscode.l10n.t('files of this folder'), dockerfiles.map(fileItem)),
+      ...separated(vscode.l10n.t('files of this folder'), files),
     ];
   }
 
@@ -184,6 +192,22 @@ export class EnvironmentChoices {
       default:
         return asTheHostIs;
     }
+  }
+
+  /** Packages need an image to go into: the environment that is made of both is one to choose then. */
+  private ontoImageItem(file: string): EnvironmentItem {
+    return {
+      label: `${fileGlyph(file)} ${file}...`,
+      description: vscode.l10n.t('its packages in an image, as an environment'),
+      action: async () => {
+        await vscode.commands.executeCommand(
+          'runyard.createEnvironment',
+          vscode.Uri.joinPath(this.folder, file),
+        );
+        const params = { workspace: this.workspace };
+        this.registered = (await this.client.call('listEnvironments', { params })).environments;
+      },
+    };
   }
 
   private beforeItems(docker: boolean): EnvironmentItem[] {
