@@ -14,7 +14,16 @@ import { RunyardError } from '../api/errors.ts';
 import type { Context } from './context.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { jsonLines } from './json-lines.ts';
-import { counted, formatBytes, formatDuration, formatTime, print, sayError, sayWarnings, table } from './output.ts';
+import {
+  counted,
+  formatBytes,
+  formatDuration,
+  formatTime,
+  print,
+  sayError,
+  sayWarnings,
+  table,
+} from './output.ts';
 import { connectFirst } from './prompting.ts';
 import { failed, type Register } from './register.ts';
 import { submitterEnvironment } from './submitter.ts';
@@ -282,11 +291,20 @@ async function build(context: Context, asked: string, compute: string, rebuild: 
   const body = { compute, rebuild, environment: submitterEnvironment() };
   await untilInterrupted(async (signal) => {
     const stream = await context.client.stream('buildEnvironment', { params, body, signal });
+    // Without a reason to wait it was built before: its log would look like a build.
+    let held: string[] | undefined = [];
+    const writeHeld = () => {
+      for (const log of held ?? []) process.stdout.write(log);
+      held = undefined;
+    };
     for await (const one of jsonLines<BuildLine>(stream)) {
+      if ('reason' in one || 'error' in one) writeHeld();
       if (context.json) print(true, one, () => '');
-      else if ('log' in one) process.stdout.write(one.log);
-      else if ('reason' in one) process.stderr.write(`${one.reason}\n`);
-      else if ('result' in one) process.stderr.write(`${built(one.result)}\n`);
+      else if ('log' in one) {
+        if (held) held.push(one.log);
+        else process.stdout.write(one.log);
+      } else if ('reason' in one) process.stderr.write(`${one.reason}\n`);
+      else if ('result' in one) process.stderr.write(`${built(one.result, held !== undefined)}\n`);
       if ('error' in one) {
         failed();
         if (!context.json) sayError(one.error.message, one.error.action);
@@ -295,10 +313,10 @@ async function build(context: Context, asked: string, compute: string, rebuild: 
   });
 }
 
-function built(facts: EnvironmentFacts): string {
+function built(facts: EnvironmentFacts, already: boolean): string {
   const packages = facts.packages ? `, ${counted(facts.packages.length, 'package')}` : '';
   const waited = facts.waited_ms ? ` in ${formatDuration(facts.waited_ms)}` : '';
-  return `ready${waited}: ${facts.image ?? facts.interpreter ?? facts.kind ?? ''}${packages}, built ${formatTime(facts.built ?? null)}`;
+  return `${already ? 'built already' : `ready${waited}`}: ${facts.image ?? facts.interpreter ?? facts.kind ?? ''}${packages}, built ${formatTime(facts.built ?? null)}`;
 }
 
 function describe(one: EnvironmentDetail): string[] {
