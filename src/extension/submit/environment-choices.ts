@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import { localCompute, type Compute } from '../../api/compute.ts';
-import type { Engine, Environment } from '../../api/environment.ts';
+import type { CreatedEnvironment, Engine, Environment } from '../../api/environment.ts';
 import type { Client } from '../../client/client.ts';
 import {
   describeEngine,
@@ -144,13 +144,18 @@ export class EnvironmentChoices {
       const description = vscode.l10n.t('is pulled when it is not there');
       images.push({ label: `$(vm) ${before}`, description, environment: { kind: 'image', image: before } });
     }
-    const typedFirst = typed ? images.splice(0, images[0]?.environment.image === typed ? 1 : 0) : [];
+    const typedLast = images.filter(
+      ({ environment, alwaysShow }) => alwaysShow && environment.image === typed,
+    );
     return [
-      ...typedFirst,
       ...this.beforeItems(true),
-      ...separated(vscode.l10n.t('images'), images),
+      ...separated(
+        vscode.l10n.t('images'),
+        images.filter((item) => !typedLast.includes(item)),
+      ),
       ...separated(vscode.l10n.t('environments'), named.map(namedItem)),
       ...separated(vscode.l10n.t('files of this folder'), files),
+      ...typedLast,
     ];
   }
 
@@ -200,12 +205,14 @@ export class EnvironmentChoices {
       label: `${fileGlyph(file)} ${file}...`,
       description: vscode.l10n.t('its packages in an image, as an environment'),
       action: async () => {
-        await vscode.commands.executeCommand(
+        const uri = vscode.Uri.joinPath(this.folder, file);
+        const created = await vscode.commands.executeCommand<CreatedEnvironment | undefined>(
           'runyard.createEnvironment',
-          vscode.Uri.joinPath(this.folder, file),
+          uri,
         );
         const params = { workspace: this.workspace };
         this.registered = (await this.client.call('listEnvironments', { params })).environments;
+        return created && isAnswer({ kind: 'named', name: created.name, version: created.version });
       },
     };
   }

@@ -14,8 +14,11 @@ export interface StepFrame {
 }
 
 export interface StepItem extends vscode.QuickPickItem {
-  /** Done instead of taking the item as the answer; the pick stays open afterwards. */
-  action?(): Promise<void>;
+  /**
+   * Done instead of taking the item as the answer: that is the item which the result says, and without one the pick
+   * stays open.
+   */
+  action?(): Promise<((item: StepItem) => boolean) | undefined | void>;
 }
 
 interface PickOptions<T extends StepItem> extends StepFrame {
@@ -53,13 +56,17 @@ export async function pickStep<T extends StepItem>(
         if (!item) return;
         if (!item.action) return resolve(item);
         acting = true;
+        let next: ((item: StepItem) => boolean) | undefined | void;
         try {
-          await item.action();
+          next = await item.action();
         } finally {
           acting = false;
         }
         frame(pick, options);
+        pick.value = '';
         fill();
+        const answer = next && pick.items.find(next);
+        if (answer) return resolve(answer);
         pick.show();
       });
       pick.onDidHide(() => !acting && resolve(undefined));
