@@ -93,6 +93,15 @@ export function unpinnedOf({ requirements, condaSpecification }: EnvironmentDefi
   ];
 }
 
+/** The name of an image without its registry, its tag and its digest. */
+function repositoryOf(image: string): string {
+  const parts = image
+    .replace(/@.*$/, '')
+    .replace(/:[^/]*$/, '')
+    .split('/');
+  return (parts.length > 1 ? parts.slice(1) : parts).join('/');
+}
+
 /** Throws `bad_request` for what contradicts itself. */
 export function checkDefinition(definition: EnvironmentDefinition): EnvironmentDefinition {
   const { image, dockerfile, condaEnvironment, requirements, condaSpecification, into } = definition;
@@ -103,6 +112,8 @@ export function checkDefinition(definition: EnvironmentDefinition): EnvironmentD
     refuse('An environment has either a base image or a Dockerfile, not both.', 'Remove one of the two.');
   if (image !== null && !/^[\w][\w./:@-]*$/.test(image))
     refuse(`"${image}" cannot be the name of an image.`, 'Write it as name:tag.');
+  if (image !== null && /[A-Z]/.test(repositoryOf(image)))
+    refuse(`"${image}" cannot be the name of an image.`, 'Write it in small letters.');
   if (dockerfile !== null && !/^[ \t]*FROM\s/im.test(dockerfile))
     refuse('The Dockerfile has no FROM line.', 'Begin it with FROM and a base image.');
   if (requirements !== null && condaSpecification !== null)

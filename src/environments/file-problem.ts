@@ -6,7 +6,7 @@ export function fileProblem(cause: unknown, name: string, folder: string): unkno
   if (code === undefined || cause instanceof RunyardError) return cause;
   if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(code)) {
     const shown = name.length > 200 ? `${name.slice(0, 200)}...` : name;
-    return new RunyardError('not_found', `There is no ${shown} in ${folder}.`, { cause });
+    return new RunyardError('not_found', `There is no "${shown}" in ${folder}.`, { cause });
   }
   if (code === 'EACCES' || code === 'EPERM') {
     return new RunyardError('not_permitted', `${name} in ${folder} may not be read.`, {

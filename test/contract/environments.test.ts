@@ -340,7 +340,7 @@ test('bad input is refused before anything is written', async () => {
         environment: { python: { userManagedDependencies: false, condaDependenciesFile: 'no.yml' } },
       },
     },
-    /There is no no\.yml/,
+    /There is no "no\.yml"/,
   );
   await refused({ configuration: { script, docker: { useDocker: true, shmSize: 'much' } } }, /is no size/);
   assert.equal((await home.client.call('listRuns', { params, query: {} })).runs.length, before);

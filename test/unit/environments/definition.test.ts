@@ -57,6 +57,8 @@ test('contradictions are refused', () => {
   refused({ image: 'a', dockerfile: 'FROM a' }, /either a base image or a Dockerfile/);
   refused({ dockerfile: 'RUN x' }, /no FROM/);
   refused({ image: '--privileged' }, /cannot be the name of an image/);
+  refused({ image: 'Dockerfile' }, /cannot be the name of an image/);
+  checkDefinition(environmentDefinitionSchema.parse({ image: 'Registry.example.org:5000/team/train:V1' }));
   refused({ condaEnvironment: 'x', requirements: 'a' }, /used as it is/);
   refused({ into: 'image', requirements: 'a' }, /none is named/);
   refused({ into: 'venv', condaSpecification: { conda: ['numpy'] } }, /pip packages only/);
@@ -270,7 +272,7 @@ test('run configurations: userManagedDependencies, conda files, docker sections 
     configured(dir, {
       environment: { python: { userManagedDependencies: false, condaDependenciesFile: 'no.yml' } },
     }),
-    /There is no no\.yml/,
+    /There is no "no\.yml"/,
   );
 });
 

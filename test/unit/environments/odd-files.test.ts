@@ -134,7 +134,7 @@ test('texts of Windows are read; what is no text, and no file, is refused', asyn
   await refused('bad_request', /a.txt in .* is no file/, requirements('-r a.txt'), (dir) =>
     symlinkSync('a.txt', path.join(dir, 'a.txt')),
   );
-  await refused('not_found', /There is no a+\.\.\. in/, requirements(`-r ${'a'.repeat(300)}`));
+  await refused('not_found', /There is no "a+\.\.\." in/, requirements(`-r ${'a'.repeat(300)}`));
   await refused('bad_request', /p in .* is no file/, dockerfile('COPY p /'), (dir) =>
     execFileSync('mkfifo', [path.join(dir, 'p')]),
   );
@@ -157,7 +157,7 @@ test('what COPY names is taken as Docker takes it', async () => {
   const out = (dir: string) => symlinkSync('/etc', path.join(dir, 'l'));
   await refused('bad_request', /The link l points out/, dockerfile('COPY l/passwd /'), out);
   await refused('bad_request', /The link l points out/, dockerfile('COPY l/pass* /'), out);
-  await refused('not_found', /There is no b\/c/, dockerfile('COPY b/c /', { b: 'x' }));
+  await refused('not_found', /There is no "b\/c/, dockerfile('COPY b/c /', { b: 'x' }));
 });
 
 test('.dockerignore: the last line that matches counts, also below a folder that is left out', async () => {
