@@ -431,7 +431,9 @@ async function afterSubmit(
   options: { wait?: boolean; follow?: boolean },
 ): Promise<void> {
   if (!context.json) {
-    const { warnings } = await context.client.call('getRun', { params: await context.params({ run: run.id }) });
+    const { warnings } = await context.client.call('getRun', {
+      params: await context.params({ run: run.id }),
+    });
     sayWarnings(warnings);
   }
   if (!options.wait && !options.follow) {
@@ -459,7 +461,8 @@ function sayWhy({ id, error, statusReason }: Run, followed: boolean): void {
     ? error.message.slice(reason.length).replace(/^[.\s]+/, '')
     : error.message;
   if (rest) process.stderr.write(`${rest}\n`);
-  if (error.code === 'environment' && error.tail && !followed) process.stderr.write(`The build's log: runyard run logs ${id}\n`);
+  if (error.code === 'environment' && error.tail && !followed)
+    process.stderr.write(`The build's log: runyard run logs ${id}\n`);
 }
 
 function asNumber(text: string): number {

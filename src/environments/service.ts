@@ -183,7 +183,11 @@ export class EnvironmentService {
       const options = containerOptions(configuration);
       const prepare = configuration.autoPrepareEnvironment !== false;
       if (asked.startsWith('/')) {
-        const { definition, warnings } = await definitionFromFile(blobs, asked, image === undefined ? {} : { image });
+        const { definition, warnings } = await definitionFromFile(
+          blobs,
+          asked,
+          image === undefined ? {} : { image },
+        );
         await this.keep(null, definition);
         return this.chosen(definition, { name: null, version: null, options, prepare, warnings });
       }

@@ -93,7 +93,10 @@ test(
     assert.equal(results.size, 1, [...results].join('\n'));
     await noContainers();
     const both = { configuration, useEnvironment: 'with-tiny', useImage: testImage };
-    await assert.rejects(home.submit(folder, { ...both, environment: environment() }), /says itself which image/);
+    await assert.rejects(
+      home.submit(folder, { ...both, environment: environment() }),
+      /says itself which image/,
+    );
     const found = await run('import tiny, os; print(tiny.VERSION)', {
       useEnvironment: 'with-tiny',
       configuration: { script: 'train.py' },

@@ -110,9 +110,9 @@ export class Builder implements vscode.Disposable {
           if ('log' in line) clean(line.log);
           else if ('reason' in line) {
             // The title says it already; a wait or a pull is news.
-            if (!line.reason.startsWith('Building the environment ')) progress.report({ message: line.reason });
-          }
-          else last = line;
+            if (!line.reason.startsWith('Building the environment '))
+              progress.report({ message: line.reason });
+          } else last = line;
         }
         // What had no end of its line.
         clean('\n');

@@ -39,7 +39,12 @@ export function imageItems(engine: Engine | undefined, typed: string): ImageItem
   if (typed && typed !== suggestedImage && !names.has(typed) && canBeImage(typed)) {
     const description = vscode.l10n.t('is pulled when it is not there');
     // The word before it: an entry that begins with what was typed is listed before this one.
-    items.push({ label: `$(add) ${vscode.l10n.t('Image {0}', typed)}`, description, image: typed, alwaysShow: true });
+    items.push({
+      label: `$(add) ${vscode.l10n.t('Image {0}', typed)}`,
+      description,
+      image: typed,
+      alwaysShow: true,
+    });
   }
   return items;
 }
