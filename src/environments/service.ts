@@ -44,7 +44,7 @@ export interface EnvironmentServiceOptions {
   factsOf(run: string): Promise<EnvironmentFacts | null>;
 }
 
-/** The environment that a run is going to have. */
+/** The environment that a run is going to have, in the shape `src/runs` asks for: the rooms stay apart. */
 export interface ChosenEnvironment {
   ref: RunEnvironmentRef;
   /** What the agent is told; null where the command runs on the host as it is. */
