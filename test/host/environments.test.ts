@@ -106,11 +106,13 @@ test('images to choose: those of the engine, the suggestion, what was typed; not
   const engine = { ...stopped, running: true, images: [image('debian:12'), image('runyard/abc:1')] };
   const names = (typed: string) => imageItems(engine, typed).map((item) => item.image);
   assert.deepEqual(names(''), ['debian:12', 'python:3.12-slim']);
+  // Last: it may have been typed to find another one.
   assert.deepEqual(names('registry:5000/team/x@sha256:ab'), [
-    'registry:5000/team/x@sha256:ab',
     'debian:12',
     'python:3.12-slim',
+    'registry:5000/team/x@sha256:ab',
   ]);
+  assert.deepEqual(names('Capital'), ['debian:12', 'python:3.12-slim'], 'no image has such a name');
   assert.deepEqual(names('--rm'), ['debian:12', 'python:3.12-slim'], 'an option is no image');
   assert.equal(isUsable(stopped), false);
   assert.equal(describeEngine(stopped), 'Docker is not running');
@@ -183,7 +185,11 @@ test('what a submit can choose: files of the folder, what is registered, what st
       `${wanted} in ${host.join()}`,
     );
   const images = choices.imageItems('local', '', { kind: 'host' }).map(({ label }) => label);
-  assert.ok(!images.some((label) => /requirements/.test(label)), images.join());
+  // Its packages go into an image that is asked for then.
+  assert.ok(
+    images.some((label) => /requirements/.test(label)),
+    images.join(),
+  );
   const named = { kind: 'named', name: 'boxes', version: 1 } as const;
   assert.deepEqual(choices.still(named, true), named);
   assert.deepEqual(choices.still({ ...named, version: 7 }, true), { kind: 'host' });
