@@ -61,7 +61,8 @@ class Script(AgentTest):
         argv = ["python3", "-c", "import os; print(os.environ['program'])"]
         for python in (True, False):
             for shell in self.shells():
-                _, log, _ = self.execute(shell, argv, python, {"program": "mine"})
+                # Not by way of a version manager's own script, which has such a variable, too.
+                _, log, _ = self.execute(shell, argv, python, {"program": "mine", "PATH": "/usr/bin:/bin"})
                 self.assertEqual(log, b"mine\n")
 
     def test_names_that_no_shell_can_set(self):
