@@ -140,19 +140,19 @@ export const needs = {
   dockerd: {
     find: () => findAdmin('dockerd'),
     packages: ['docker.io'],
-    suites: ['contract', 'python'],
+    suites: ['contract', 'python', 'browser'],
     optional: true,
   },
   docker: {
     find: () => which('docker'),
     packages: ['docker.io'],
-    suites: ['contract', 'python'],
+    suites: ['contract', 'python', 'browser'],
     optional: true,
   },
   debootstrap: {
     find: () => findAdmin('debootstrap'),
     packages: ['debootstrap'],
-    suites: ['contract', 'python'],
+    suites: ['contract', 'python', 'browser'],
     optional: true,
   },
   registry: {

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, test, type TestContext } from 'node:test';
-import { component } from '../../scripts/system-packages.mjs';
 import type { Theme } from '../rig/browser.ts';
+import { DockerEngine, skipWithoutDocker, testImage } from '../rig/docker/engine.ts';
 import { RunPageView, Session } from './session.ts';
 import { makeWheels } from './wheels.ts';
 
@@ -43,10 +42,10 @@ before(async () => {
   page = new RunPageView(session.window);
 });
 afterEach((t) => session?.pictureOfFailure(t as TestContext));
-let engine: http.Server | undefined;
+let engine: DockerEngine | undefined;
 after(async () => {
   await session?.close();
-  engine?.close();
+  await engine?.close();
   await rm(tools, { recursive: true, force: true });
 });
 
@@ -324,7 +323,7 @@ test('what uses it, export, delete', async () => {
   await window.treeRows('Environments', 'study-frozen').waitFor({ state: 'detached' });
 });
 
-const skipDocker = component('docker').available ? false : 'the docker command line is not here';
+const skipDocker = skipWithoutDocker();
 
 test('Docker at the first submit: not running is said, it can be started', { skip: skipDocker }, async () => {
   const { window } = session;
@@ -350,29 +349,25 @@ test('Docker at the first submit: not running is said, it can be started', { ski
   await window.dialogButton('Start Docker');
   await window.notification('Waiting until Docker runs on this machine').first().waitFor();
   await window.page.locator('.part.panel .terminal-wrapper.active').first().waitFor();
-  engine = await listen(socket());
+  // As what the terminal says would start it.
+  engine = await DockerEngine.start({ socket: socket() });
   await session.step(4);
   await quickInput.row(/python:3\.12-slim$/).waitFor();
   await quickInput.type('registry.example.org/team/train:7');
-  await quickInput.pick(/registry\.example\.org\/team\/train:7$/);
+  await quickInput.row(/registry\.example\.org\/team\/train:7$/).waitFor();
+  await quickInput.type(testImage);
+  taken(await window.screenshot('submit-docker-image'));
+  await choose(testImage);
   await session.step(5);
-  await quickInput.cancel();
+  await quickInput.accept();
+  await quickInput.pick(/Submit Without Saving the Configuration$/);
+  await page.opened('plain 2');
+  await page.status('Completed').waitFor();
+  await page.tab('environment').click();
+  await page.frame.getByText('3.11.2').first().waitFor();
+  taken(await window.screenshot('run-in-container'));
+  assert.deepEqual(await engine.containers(), []);
 });
-
-/** As much of an engine as says that it runs. */
-async function listen(file: string): Promise<http.Server> {
-  const server = http.createServer(({ url = '' }, answer) => {
-    const say = (value: unknown) => answer.end(JSON.stringify(value));
-    answer.setHeader('api-version', '1.47');
-    answer.setHeader('content-type', 'application/json');
-    if (url.endsWith('/_ping')) answer.setHeader('content-type', 'text/plain').end('OK');
-    else if (url.includes('/info')) say({ ServerVersion: '28.2.2', SecurityOptions: [], OSType: 'linux' });
-    else if (url.includes('/images/json')) say([]);
-    else answer.writeHead(404).end('{"message":"not here"}');
-  });
-  await new Promise<void>((resolve) => server.listen(file, resolve));
-  return server;
-}
 
 /** A picture with content is far larger than an empty window. */
 function taken(file: string): void {

@@ -29,6 +29,8 @@ export interface EngineOptions {
   host?: SshHost;
   /** Without the test image. */
   empty?: boolean;
+  /** Where it listens, by default in a folder of its own. */
+  socket?: string;
   /** This folder is another one for the engine, as where it is on another machine. */
   blind?: string;
 }
@@ -49,7 +51,7 @@ export class DockerEngine {
     this.options = options;
     // A host's own folder, so that both sides know it by a name.
     this.dir = options.host ? '/tmp/engine' : mkdtempSync(path.join(os.tmpdir(), 'ry-docker-'));
-    this.address = options.host ? 'unix:///var/run/docker.sock' : `unix://${this.dir}/docker.sock`;
+    this.address = `unix://${options.host ? '/var/run/docker.sock' : (options.socket ?? `${this.dir}/docker.sock`)}`;
   }
 
   static async start(options: EngineOptions = {}): Promise<DockerEngine> {
