@@ -148,7 +148,7 @@ class BuildWait(object):
             return said
         if self.begun:
             return "Building the environment %s" % label
-        return "Waiting for the environment %s, which another run builds" % label
+        return "Waiting for the environment %s, which is being built" % label
 
     def lost(self):
         """What was built is no longer there (an image that somebody removed): it is built anew by the next polls.

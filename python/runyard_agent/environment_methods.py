@@ -145,7 +145,7 @@ def _entry(root, key):
             pass
     packages = facts.get("packages")
     return {"key": key, "hash": about.get("hash"), "name": about.get("name"), "version": about.get("version"),
-            "kind": about.get("kind"), "state": state,
+            "label": about.get("label"), "kind": about.get("kind"), "state": state,
             "bytes": facts.get("bytes"),
             "built_at": facts.get("built"), "used_at": used,
             "in_use": sum(count_sharers(build.interest) for build in ready),

@@ -77,7 +77,8 @@ def complaint(lines):
         if found:
             told = [line for line in lines[index + 1:]
                     if line.strip() and not line.startswith((" ---> ", "Removing intermediate container "))]
-            return "Step %s : %s failed: %s" % (found.group(1), _short(found.group(2)), _last(told))
+            # Without its number: lines of ours are counted there, too.
+            return "%s failed: %s" % (_short(found.group(2)), _last(told))
     return _last(lines)
 
 

@@ -110,7 +110,7 @@ class Image(WithEngine):
         waiter = self.finish(self.waiter(image_of(
             "FROM %s\nRUN echo fine\nRUN echo told; echo 'no such thing' >&2; exit 3\nRUN echo never\n" % IMAGE)))
         self.assertEqual(waiter.error.code, "environment")
-        self.assertRegex(waiter.error.message, r"Step \d/\d : RUN echo told; .* failed: |\[\d/\d\] RUN echo told")
+        self.assertRegex(waiter.error.message, r"built: RUN echo told; .* failed: |\[\d/\d\] RUN echo told")
         self.assertIn("no such thing", waiter.error.message)
         self.assertNotIn("never", waiter.error.message)
         self.assertIn("no such thing", waiter.error.tail)

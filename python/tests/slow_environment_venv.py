@@ -178,7 +178,7 @@ class Together(EnvironmentTest):
             self.assertEqual(len({waiter.log() for waiter in waiters}), 1)
             reasons = [reason for waiter in waiters for reason in waiter.reasons]
             self.assertEqual(reasons.count("Building the environment digits:2"), 1)
-            self.assertIn("Waiting for the environment digits:2, which another run builds", reasons)
+            self.assertIn("Waiting for the environment digits:2, which is being built", reasons)
         self.assertEqual([build.number for build in self.builds()], [1, 1])
 
     def test_who_comes_late_gets_the_log_from_its_first_line(self):

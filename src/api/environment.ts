@@ -231,6 +231,8 @@ export const hostEnvironmentSchema = z.object({
   hash: z.string().nullable(),
   name: z.string().nullable(),
   version: z.number().nullable(),
+  /** For people, also without a name. */
+  label: z.string().nullable(),
   kind: z.string(),
   state: z.enum(['building', 'ready', 'failed']),
   /** On the disk; of an image what the engine says. Null while it is not known. */

@@ -202,7 +202,7 @@ export function addEnvironmentCommands(program: Command, register: Register): vo
           ['KEY', 'ENVIRONMENT', 'KIND', 'STATE', 'SIZE', 'PACKAGES', 'BUILT', 'USED', 'RUNS NOW'],
           environments.map((one) => [
             one.key.slice(0, 16),
-            one.name === null ? '-' : `${one.name}:${one.version}`,
+            one.name === null ? (one.label ?? '-') : `${one.name}:${one.version}`,
             one.kind,
             one.state,
             one.bytes === null ? '-' : formatBytes(one.bytes),

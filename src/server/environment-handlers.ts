@@ -24,6 +24,7 @@ const listedSchema = z.object({
           hash: null,
           name: null,
           version: null,
+          label: null,
           bytes: null,
           packages: null,
           image: null,
