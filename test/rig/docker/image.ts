@@ -25,7 +25,7 @@ export async function testImageTar(): Promise<string> {
     try {
       const root = path.join(work, 'root');
       const include = '--include=python3,python3-pip,python3-venv';
-      await run(component('debootstrap').path, ['--variant=minbase', include, 'bookworm', root, mirror()]);
+      await run(component('debootstrap').path, ['--variant=minbase', include, 'bookworm', root, ...mirror()]);
       const exclude = [
         './var/cache',
         './var/lib/apt/lists',
@@ -44,8 +44,8 @@ export async function testImageTar(): Promise<string> {
   });
 }
 
-/** The mirror that this machine's own packages come from. */
-function mirror(): string {
+/** The mirror that this machine's own packages come from, where it says one. */
+function mirror(): string[] {
   const folder = '/etc/apt/sources.list.d';
   const files = [
     '/etc/apt/sources.list',
@@ -53,6 +53,6 @@ function mirror(): string {
   ].filter(existsSync);
   const text = files.map((file) => readFileSync(file, 'utf8')).join('\n');
   const found = /^URIs:\s*(\S+)/m.exec(text)?.[1] ?? /^deb\s+(?:\[[^\]]*\]\s*)?(\S+)/m.exec(text)?.[1];
-  // Ubuntu's mirrors have no Debian.
-  return found && !found.includes('ubuntu') ? found : 'http://deb.debian.org/debian';
+  // Ubuntu's mirrors have no Debian; debootstrap knows one itself.
+  return found && !found.includes('ubuntu') ? [found] : [];
 }
