@@ -15,7 +15,7 @@ from .build_log import BuildLog
 from .environment_store import Build, Deciding
 from .errors import AgentError, from_os_error, is_full
 from .host import disk_free
-from .locks import lock_now
+from .locks import lock_now, take_inherited
 from .materialise import materialise
 from .record import now_ms
 from .removal import remove
@@ -300,12 +300,7 @@ def _unlink(path):
 def main(root, key, number, lock_fd):
     """Builds; `lock_fd` is the inherited lock of the build. Gives the exit code."""
     build = Build(root, key, number)
-    os.set_inheritable(lock_fd, False)
-    for _ in range(50):
-        if lock_now(lock_fd):
-            break
-        time.sleep(0.1)
-    else:
+    if not take_inherited(lock_fd):
         print("another process builds %s" % build.mark, file=sys.stderr)
         return 1
     request = read_object(build.request)

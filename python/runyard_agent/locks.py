@@ -7,6 +7,7 @@ supervisor takes the lock first and hands it over by inheritance, so that there 
 import errno
 import fcntl
 import os
+import time
 
 
 def open_lock(path):
@@ -37,6 +38,17 @@ def lock_now(fd):
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return False
         raise
+
+
+def take_inherited(fd):
+    """Takes the lock of a descriptor that came by inheritance: held already, or, on a file system without inheritance
+    (NFS), as soon as it is free. False when another process still holds it after five seconds."""
+    os.set_inheritable(fd, False)
+    for _ in range(50):
+        if lock_now(fd):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def share_now(path):

@@ -10,7 +10,7 @@ from .errors import AgentError, from_os_error, is_full
 from .host import boot_id
 from .launch import Kicker
 from .layout import Attempt
-from .locks import lock_now
+from .locks import take_inherited
 from .monitor import Monitor
 from .packages import Packages
 from .preparation import prepare
@@ -338,13 +338,7 @@ def _remove(path):
 def main(root, run, number, lock_fd):
     """Guards attempt `number` of `run`; `lock_fd` is the inherited lock of the attempt. Gives the exit code."""
     attempt = Attempt(root, run, number)
-    os.set_inheritable(lock_fd, False)
-    # Inherited and so held already; on a file system without inheritance (NFS) it is taken now.
-    for _ in range(50):
-        if lock_now(lock_fd):
-            break
-        time.sleep(0.1)
-    else:
+    if not take_inherited(lock_fd):
         print("another supervisor guards %s" % attempt.mark, file=sys.stderr)
         return 1
     supervisor = Supervisor(attempt)

@@ -50,6 +50,11 @@ export function isContainer(definition: EnvironmentDefinition): boolean {
   return definition.image !== null || definition.dockerfile !== null;
 }
 
+/** Whether a command runs with an interpreter of the host as it is: nothing is built, and there is no container. */
+export function runsOnHost(definition: EnvironmentDefinition): boolean {
+  return ['system', 'interpreter'].includes(kindOf(definition));
+}
+
 /** What pip and conda are asked to install. */
 export function packagesOf({ requirements, condaSpecification }: EnvironmentDefinition): string[] {
   return [

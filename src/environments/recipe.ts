@@ -2,7 +2,7 @@ import type { EnvironmentDefinition } from '../api/environment.ts';
 import type { Recipe, SpecEnvironment } from '../protocol/messages.ts';
 import { condaFiles, pipOnly, pythonVersionOf } from './conda.ts';
 import { baseImageOf } from './dockerfile.ts';
-import { isContainer, kindOf } from './definition.ts';
+import { isContainer, runsOnHost } from './definition.ts';
 import { constraintsOf } from './requirements.ts';
 
 /** How a container is to be run; what a run configuration's docker sections say. */
@@ -45,8 +45,7 @@ export function specEnvironmentOf(
   options: ContainerOptions,
   prepare: boolean,
 ): SpecEnvironment | null {
-  const kind = kindOf(definition);
-  if (kind === 'system' || kind === 'interpreter') return null;
+  if (runsOnHost(definition)) return null;
   const container = isContainer(definition);
   const recipe = recipeOf(definition);
   return {

@@ -25,6 +25,7 @@ import {
   checkDefinition,
   hashOf,
   kindOf,
+  runsOnHost,
   summaryOf,
   systemDefinition,
   unpinnedOf,
@@ -154,12 +155,13 @@ export class EnvironmentService {
 
   /**
    * The environment for a submit: what was asked for by name or file (with `image`: its packages go into that one),
-   * else what the configuration says. A definition that is new is kept. Throws `bad_request`, `not_found` before
-   * anything is written.
+   * else what the configuration says. A definition that is new is kept, but one that runs on the host as it is only
+   * once `find` has found its interpreter. Throws `bad_request`, `not_found` before anything is registered.
    */
   choose(
     folder: string,
     configuration: RunConfiguration,
+    find: (interpreter: string | null) => Promise<string>,
     asked?: string,
     image?: string,
   ): Promise<ChosenEnvironment> {
@@ -177,11 +179,10 @@ export class EnvironmentService {
           return this.registered(queries.findEnvironment(this.reader, reference), configuration);
         }
         const isSystem = canonicalJson(found.definition) === canonicalJson(systemDefinition);
+        if (!isSystem && runsOnHost(found.definition)) await find(found.definition.interpreter);
         const { version } = isSystem ? { version: null } : await this.keep(found.name, found.definition);
         return this.chosen(found.definition, { ...found, version });
       }
-      const options = containerOptions(configuration);
-      const prepare = configuration.autoPrepareEnvironment !== false;
       if (asked.startsWith('/')) {
         const { definition, warnings } = await definitionFromFile(
           blobs,
@@ -189,7 +190,9 @@ export class EnvironmentService {
           image === undefined ? {} : { image },
         );
         await this.keep(null, definition);
-        return this.chosen(definition, { name: null, version: null, options, prepare, warnings });
+        const settings = settingsOf(configuration);
+        settings.warnings.push(...warnings);
+        return this.chosen(definition, { name: null, version: null, ...settings });
       }
       return this.registered(queries.findEnvironment(this.reader, asked), configuration);
     });
@@ -199,10 +202,7 @@ export class EnvironmentService {
   again(ref: RunEnvironmentRef, configuration: RunConfiguration): ChosenEnvironment {
     const definition = ref.hash === null ? systemDefinition : queries.definitionOf(this.reader, ref.hash);
     if (!definition) throw new RunyardError('not_found', `The environment ${ref.label} is known no more.`);
-    const warnings: string[] = [];
-    const options = containerOptions(configuration, warnings);
-    const prepare = configuration.autoPrepareEnvironment !== false;
-    return this.chosen(definition, { name: ref.name, version: ref.version, options, prepare, warnings });
+    return this.chosen(definition, { name: ref.name, version: ref.version, ...settingsOf(configuration) });
   }
 
   /** The environment of a run, as it was asked for and as it was found. */
@@ -221,14 +221,8 @@ export class EnvironmentService {
   }
 
   private registered(found: Environment, configuration: RunConfiguration): ChosenEnvironment {
-    const warnings: string[] = [];
-    return this.chosen(found.definition, {
-      name: found.name,
-      version: found.version,
-      options: containerOptions(configuration, warnings),
-      prepare: configuration.autoPrepareEnvironment !== false,
-      warnings,
-    });
+    const { name, version } = found;
+    return this.chosen(found.definition, { name, version, ...settingsOf(configuration) });
   }
 
   private chosen(
@@ -301,4 +295,15 @@ export class EnvironmentService {
   private get reader() {
     return this.options.workspace.reader;
   }
+}
+
+/** What a configuration says beside the definition. */
+function settingsOf(configuration: RunConfiguration): {
+  options: ContainerOptions;
+  prepare: boolean;
+  warnings: string[];
+} {
+  const warnings: string[] = [];
+  const options = containerOptions(configuration, warnings);
+  return { options, prepare: configuration.autoPrepareEnvironment !== false, warnings };
 }

@@ -69,10 +69,10 @@ export async function changedConfiguration(
     configuration,
     submitter,
     settingsOf,
-    () =>
+    (find) =>
       asBefore
         ? environments.again(ref, configuration)
-        : environments.choose(row.source_directory, configuration, useEnvironment, useImage),
+        : environments.choose(row.source_directory, configuration, find, useEnvironment, useImage),
     isFile,
   );
   return { ...resolved, configuration };

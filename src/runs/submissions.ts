@@ -112,7 +112,7 @@ export class Submissions {
       configuration,
       args,
       (name) => hosts.settings(name),
-      () => environments.choose(folder, configuration, args.useEnvironment, args.useImage),
+      (find) => environments.choose(folder, configuration, find, args.useEnvironment, args.useImage),
     );
     const { launch, compute, warnings } = resolved;
     return this.begin({

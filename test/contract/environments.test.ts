@@ -343,6 +343,15 @@ test('bad input is refused before anything is written', async () => {
     /There is no "no\.yml"/,
   );
   await refused({ configuration: { script, docker: { useDocker: true, shmSize: 'much' } } }, /is no size/);
+  const ghost = {
+    name: 'ghost',
+    python: { userManagedDependencies: true, interpreterPath: '/no/such/python' },
+  };
+  await refused({ configuration: { script, environment: ghost } }, /\/no\/such\/python is not there/);
+  await assert.rejects(
+    home.client.call('getEnvironment', { params: { ...params, environment: 'ghost' } }),
+    /There is no environment "ghost"/,
+  );
   assert.equal((await home.client.call('listRuns', { params, query: {} })).runs.length, before);
 });
 

@@ -21,15 +21,19 @@ export interface ChosenEnvironment {
   warnings: string[];
 }
 
+/** Looks for what an environment without a build or container runs with. Throws `not_found`, `bad_request`. */
+export type FindInterpreter = (named: string | null) => Promise<string>;
+
 /** Says which environment a configuration asks for, and keeps it. */
 export interface EnvironmentSource {
   /**
-   * `asked` is a name, `name:version` or a file, whose packages go into `image`; files are those of the folder.
-   * Throws `bad_request`, `not_found`.
+   * `asked` is a name, `name:version` or a file, whose packages go into `image`; files are those of the folder. What
+   * is new is kept once `find` has found what it runs with. Throws `bad_request`, `not_found`.
    */
   choose(
     folder: string,
     configuration: RunConfiguration,
+    find: FindInterpreter,
     asked?: string,
     image?: string,
   ): Promise<ChosenEnvironment>;
@@ -68,7 +72,7 @@ export async function resolveConfiguration(
   configuration: RunConfiguration,
   submitter: Submitter,
   settingsOf: SettingsOf,
-  environmentOf: () => ChosenEnvironment | Promise<ChosenEnvironment>,
+  environmentOf: (find: FindInterpreter) => ChosenEnvironment | Promise<ChosenEnvironment>,
   isFile: IsFile = (relative) => isFileOf(path.join(folder, relative)),
 ): Promise<ResolvedConfiguration> {
   const warnings: string[] = [];
@@ -79,14 +83,12 @@ export async function resolveConfiguration(
   const what = await whatToRun(folder, configuration, isFile);
   stringsOf(configuration.environment?.environmentVariables);
   stringsOf(configuration.environmentVariables);
-  const chosen = await environmentOf();
+  const find: FindInterpreter = async (named) =>
+    settings ? remoteInterpreter(named, submitter, settings) : findInterpreter(folder, named, submitter);
+  const chosen = await environmentOf(find);
   warnings.push(...chosen.warnings);
   const { spec } = chosen;
-  const interpreter = spec
-    ? (spec.interpreter ?? 'python')
-    : settings
-      ? remoteInterpreter(chosen.interpreter, submitter, settings)
-      : await findInterpreter(folder, chosen.interpreter, submitter);
+  const interpreter = spec ? (spec.interpreter ?? 'python') : await find(chosen.interpreter);
   const launch = {
     ...what,
     command: what.isScript ? [interpreter, ...what.command!] : what.command,
