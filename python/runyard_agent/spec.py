@@ -1,6 +1,6 @@
 """spec.json: what to run. Refused as a whole before anything is written."""
 
-from . import PROTOCOL, checks, spec_environment
+from . import PROTOCOL, checks, spec_environment, spec_slurm
 from .errors import AgentError
 
 
@@ -28,7 +28,10 @@ def check(spec):
     if not isinstance(resources, dict):
         raise AgentError("bad_request", "resources must be an object.")
     found["resources"] = dict(resources, slots=checks.number(resources.get("slots", 1), "resources.slots", 1, 1024),
-                              gpus=checks.number(resources.get("gpus", 0), "resources.gpus", 0, 1024))
+                              gpus=checks.number(resources.get("gpus", 0), "resources.gpus", 0, 1024),
+                              nodes=checks.number(resources.get("nodes", 1), "resources.nodes", 1, 100000))
+    found["slurm"] = spec_slurm.check(found.get("slurm"))
+    found["distributed"] = _distributed(found)
     if found.setdefault("max_seconds", None) is not None:
         _seconds(found["max_seconds"], "max_seconds", 0.001)
     _seconds(found.setdefault("grace_seconds", 10), "grace_seconds", 0)
@@ -68,6 +71,28 @@ def _python(spec):
         raise AgentError("bad_request", "python is true, but there is no environment whose Python it could be.")
     if spec["python"] and spec["command"] is None:
         raise AgentError("bad_request", "python is true, but there is no command whose first word it could be.")
+
+
+def _distributed(spec):
+    """How many processes of the command there are, and what they know of each other; None for one."""
+    given = spec.get("distributed")
+    nodes = spec["resources"]["nodes"]
+    if nodes > 1 and spec["slurm"] is None:
+        raise AgentError("bad_request", "The run asks for %d nodes; this host is one." % nodes,
+                         "Ask for one node, or choose a target of a Slurm cluster.")
+    if given is None:
+        return None
+    if not isinstance(given, dict) or given.get("kind") not in ("tasks", "mpi", "pytorch", "tensorflow"):
+        raise AgentError("bad_request", "distributed.kind must be tasks, mpi, pytorch or tensorflow.")
+    found = dict(given)
+    found["processes"] = checks.number(given.get("processes", nodes), "distributed.processes", nodes, 1000000)
+    found["parameter_servers"] = checks.number(given.get("parameter_servers", 0), "distributed.parameter_servers", 0,
+                                               found["processes"] - 1)
+    if found.setdefault("backend", None) is not None:
+        _text(found["backend"], "distributed.backend")
+    if found.setdefault("log_ranks", "first") not in ("first", "all"):
+        raise AgentError("bad_request", "distributed.log_ranks must be first or all.")
+    return found
 
 
 def _text(value, name):

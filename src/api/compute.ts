@@ -43,10 +43,66 @@ export const keepSchema = z.strictObject({
 });
 export type Keep = z.infer<typeof keepSchema>;
 
+/** Who says when a run starts: the host's own queue of ours, or the cluster's. */
+export const schedulers = ['direct', 'slurm'] as const;
+
+/** One word of sbatch, never another option. */
+const slurmWord = z
+  .string()
+  .min(1)
+  .max(1024)
+  .regex(/^[^\s\p{Cc}][^\p{Cc}]*$/u, 'holds a control character or begins with white space');
+
+/** A line as it stands behind `#SBATCH` in a job's script. */
+const sbatchLine = z
+  .string()
+  .max(1024)
+  .regex(/^--?[A-Za-z][^\p{Cc}]*$/u, 'is no line of sbatch: it begins with "-" or "--"');
+
+/** What a job asks Slurm for. Null: what the target says, else the cluster's own default. */
+export const slurmOptionsSchema = z.strictObject({
+  partition: slurmWord.nullable().default(null),
+  account: slurmWord.nullable().default(null),
+  qos: slurmWord.nullable().default(null),
+  constraint: slurmWord.nullable().default(null),
+  dependency: slurmWord.nullable().default(null),
+  /** As sbatch has it: `30` (minutes), `2:00:00`, `1-12:00:00`. Null: the run's `maxRunDurationSeconds`, if any. */
+  time: slurmWord.nullable().default(null),
+  cpusPerTask: z.number().int().min(1).max(100_000).nullable().default(null),
+  /** Of each node: `16G`. */
+  memory: slurmWord.nullable().default(null),
+  /** `gpu:a100:2`. Null: `gpu:N` with the GPUs that the run asks for. */
+  gres: slurmWord.nullable().default(null),
+  /** More lines of the job's head, without `#SBATCH`: `--exclusive`. */
+  options: z.array(sbatchLine).max(100).default([]),
+  /** Shell lines of the job before anything else, after the target's `setup`. */
+  setup: z.array(line).max(100).default([]),
+  /** How MPI processes are started: by mpirun where there is one, else by srun. */
+  mpiLauncher: z.enum(['auto', 'mpirun', 'srun']).default('auto'),
+});
+export type SlurmOptions = z.infer<typeof slurmOptionsSchema>;
+
+/** The same, where what is absent stays as it is. */
+export const slurmChangesSchema = z.strictObject({
+  partition: slurmWord.nullish(),
+  account: slurmWord.nullish(),
+  qos: slurmWord.nullish(),
+  constraint: slurmWord.nullish(),
+  dependency: slurmWord.nullish(),
+  time: slurmWord.nullish(),
+  cpusPerTask: z.number().int().min(1).max(100_000).nullish(),
+  memory: slurmWord.nullish(),
+  gres: slurmWord.nullish(),
+  options: z.array(sbatchLine).max(100).optional(),
+  setup: z.array(line).max(100).optional(),
+  mpiLauncher: z.enum(['auto', 'mpirun', 'srun']).optional(),
+});
+export type SlurmChanges = z.infer<typeof slurmChangesSchema>;
+
 /** What a person sets of a target; kept in `<home>/computes.json`. Holds no secret. */
 export const computeSettingsSchema = z.strictObject({
-  /** An alias of the ssh configuration, a host name or an address. */
-  host: hostName,
+  /** An alias of the ssh configuration, a host name or an address; null: this machine, as a cluster's login node. */
+  host: hostName.nullable(),
   /** Where these are null the ssh configuration decides. */
   user: userName.nullable().default(null),
   port: z.number().int().min(1).max(65_535).nullable().default(null),
@@ -64,8 +120,17 @@ export const computeSettingsSchema = z.strictObject({
   /** Runs are started under `systemd-run --user`, where the host ends what a session leaves. */
   detach: z.enum(['process', 'systemd']).default('process'),
   keep: keepSchema.default(keepSchema.parse({})),
+  scheduler: z.enum(schedulers).default('direct'),
+  /** What jobs ask for where their run configuration does not say it. */
+  slurm: slurmOptionsSchema.default(slurmOptionsSchema.parse({})),
 });
 export type ComputeSettings = z.infer<typeof computeSettingsSchema>;
+/** Of a target that is reached over SSH. */
+export type SshSettings = ComputeSettings & { host: string };
+
+export function isOverSsh(settings: ComputeSettings): settings is SshSettings {
+  return settings.host !== null;
+}
 
 export const addComputeSchema = computeSettingsSchema.extend({ name: computeNameSchema });
 export type AddComputeRequest = z.input<typeof addComputeSchema>;
@@ -83,6 +148,8 @@ export const updateComputeSchema = z.strictObject({
   slots: z.number().int().min(1).max(1024).nullish(),
   detach: z.enum(['process', 'systemd']).optional(),
   keep: z.strictObject({ days: keepDays.optional(), bytes: keepBytes.optional() }).optional(),
+  scheduler: z.enum(schedulers).optional(),
+  slurm: slurmChangesSchema.optional(),
 });
 export type UpdateComputeRequest = z.input<typeof updateComputeSchema>;
 
@@ -138,8 +205,43 @@ export const computeFactsSchema = z.object({
   gpus: z.array(z.object({ index: z.number(), name: z.string().nullable() })),
   /** Our folder there, in full. */
   root: z.string(),
+  /** Jobs can be given to Slurm from here: its version. */
+  slurm: z.string().nullable().default(null),
 });
 export type ComputeFacts = z.infer<typeof computeFactsSchema>;
+
+const shares = z.object({ total: z.number(), idle: z.number(), used: z.number(), unavailable: z.number() });
+
+/** A partition of a cluster. Counts; bytes; seconds. */
+export const partitionSchema = z.object({
+  name: z.string(),
+  default: z.boolean(),
+  /** Slurm's own word: UP, DOWN, DRAIN, INACTIVE. */
+  state: z.string(),
+  /** Null: none. */
+  timeLimitSeconds: z.number().nullable(),
+  nodes: shares,
+  cpus: shares,
+  /** Of its largest node. */
+  cpusPerNode: z.number().nullable(),
+  memoryBytes: z.number().nullable(),
+  gpus: z.array(z.object({ type: z.string().nullable(), total: z.number(), used: z.number().nullable() })),
+});
+export type Partition = z.infer<typeof partitionSchema>;
+
+/** A cluster as Slurm shows it; looked at every twenty seconds at most. */
+export const clusterSchema = z.object({
+  version: z.string().nullable(),
+  name: z.string().nullable(),
+  partitions: z.array(partitionSchema),
+  /** Jobs of this user. */
+  running: z.number(),
+  pending: z.number(),
+  /** Why Slurm does not answer, and what to do. */
+  problem: z.string().nullable(),
+  action: z.string().nullable(),
+});
+export type Cluster = z.infer<typeof clusterSchema>;
 
 export const computeStates = [
   /** Nobody needed it yet. */
@@ -169,6 +271,8 @@ export const computeSchema = z.object({
   transport: z.string().nullable(),
   facts: computeFactsSchema.nullable(),
   load: computeLoadSchema.nullable(),
+  /** Where the scheduler is Slurm, and the target is connected. */
+  cluster: clusterSchema.nullable().default(null),
   /** Runs of all workspaces that have not ended. */
   activeRuns: z.number(),
 });

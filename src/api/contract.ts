@@ -44,7 +44,7 @@ export const contract = {
     response: z.object({ computes: z.array(compute.computeSchema) }),
   },
   addCompute: {
-    summary: 'Add a host over SSH as a compute target; nothing is connected yet',
+    summary: 'Add a host over SSH, or a cluster that this machine belongs to; nothing is connected yet',
     body: compute.addComputeSchema,
     response: compute.computeSchema,
   },

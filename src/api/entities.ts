@@ -58,6 +58,29 @@ export const runErrorSchema = z.object({
 });
 export type RunError = z.infer<typeof runErrorSchema>;
 
+/** What a cluster's scheduler says of a run's job. */
+export const runSchedulerSchema = z.object({
+  kind: z.literal('slurm'),
+  job: z.number(),
+  /** Slurm's own name: PENDING, RUNNING, COMPLETING, ... */
+  state: z.string(),
+  /** Slurm's own word: Priority, Resources, JobHeldUser. */
+  reason: z.string().nullable(),
+  priority: z.number().nullable(),
+  partition: z.string().nullable(),
+  /** Allotted nodes as Slurm writes them: `node[1-2]`. */
+  nodes: z.string().nullable(),
+  /** Place among the waiting jobs of its partition, from 1. */
+  position: z.number().nullable(),
+  /** When Slurm expects it to start. */
+  expectedStart: nullableTime,
+  /** When its time is over. */
+  timeLimitAt: nullableTime,
+  /** How often it was requeued. */
+  restarts: z.number(),
+});
+export type RunScheduler = z.infer<typeof runSchedulerSchema>;
+
 export const runSchema = z.object({
   id: z.string(),
   /** Counts from 1 in its experiment. */
@@ -80,6 +103,8 @@ export const runSchema = z.object({
   tags: strings,
   /** Attempts so far; 0 before the first. */
   attempts: z.number(),
+  /** Null where no cluster's scheduler has it. */
+  scheduler: runSchedulerSchema.nullable().default(null),
   snapshotId: z.string().nullable(),
   /** False while the host of a live run cannot be reached; a state of the host, not of the run. */
   hostReachable: z.boolean(),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { slurmChangesSchema } from './compute.ts';
 
 /**
  * The run configuration: Azure ML v1's `.runconfig` schema is our own file format
@@ -52,6 +53,8 @@ const environmentSection = z
   })
   .nullish();
 
+const count = z.number().int().min(0).max(100_000).nullish();
+
 export const frameworks = ['Python', 'PySpark', 'CNTK', 'TensorFlow', 'PyTorch'] as const;
 export const communicators = ['None', 'ParameterServer', 'OpenMpi', 'IntelMpi', 'Gloo', 'Mpi'] as const;
 
@@ -89,9 +92,13 @@ export const runConfigurationSchema = z.strictObject({
   docker: dockerSection,
   spark: carried,
   hdi: carried,
-  tensorflow: carried,
-  mpi: carried,
-  pyTorch: carried,
+  tensorflow: z.strictObject({ workerCount: count, parameterServerCount: count }).nullish(),
+  mpi: z.strictObject({ processCountPerNode: count, nodeCount: count }).nullish(),
+  pyTorch: z.strictObject({ communicationBackend: text, processCount: count, nodeCount: count }).nullish(),
+  /** Ours: whose metrics are kept where there are several processes; the first one's by default. */
+  logRanks: z.enum(['first', 'all']).nullish(),
+  /** Ours: what the job asks Slurm for, over what the target says. */
+  slurm: slurmChangesSchema.nullish(),
   dataReferences: carried,
   data: carried,
   outputData: carried,

@@ -24,7 +24,7 @@ const live = ['Failed', 'CancelRequested', 'Canceled', 'NotResponding'] as const
 
 /**
  * From each status, the statuses that may follow. NotResponding goes back to where it was, or on to
- * whatever happened meanwhile; Running goes back to Queued when a scheduler requeues.
+ * whatever happened meanwhile; what has begun goes back to Queued when a scheduler requeues.
  */
 export const transitions: Record<RunStatus, readonly RunStatus[]> = {
   NotStarted: ['Queued', 'Finalizing', 'Failed', 'CancelRequested', 'Canceled'],
@@ -44,7 +44,7 @@ export const transitions: Record<RunStatus, readonly RunStatus[]> = {
     'Failed',
     'Canceled',
   ],
-  Finalizing: ['Completed', 'Failed', 'Canceled', 'NotResponding'],
+  Finalizing: ['Queued', 'Completed', 'Failed', 'Canceled', 'NotResponding'],
   Completed: [],
   Failed: [],
   Canceled: [],

@@ -1,9 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ComputeFacts, ComputeLoad, computeStates } from '../api/compute.ts';
+import type { Cluster, ComputeFacts, ComputeLoad, computeStates } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
-import { helloSchema, hostLoadSchema, protocolVersion, type Hello } from '../protocol/messages.ts';
+import {
+  helloSchema,
+  hostLoadSchema,
+  protocolVersion,
+  slurmInfoSchema,
+  type Hello,
+} from '../protocol/messages.ts';
 import { AgentChannel, type DuplexToAgent } from './channel.ts';
+import { clusterOf } from './cluster.ts';
 import { plainText } from './plain-text.ts';
 import { HostProblem, problemOf } from './problem.ts';
 import { Steps } from './steps.ts';
@@ -57,6 +64,7 @@ const helloTimeoutMs = 20_000;
 const steadyMs = 10_000;
 /** A host that takes longer shows what it last said. */
 const loadMs = 1500;
+const clusterMs = 4000;
 /** How long a broken line is made again that nobody waits for. */
 const comeBackMs = 15 * 60_000;
 
@@ -75,6 +83,7 @@ export class Host {
   private failure: HostProblem | undefined;
   private lastFacts: ComputeFacts | null = null;
   private lastLoad: ComputeLoad | null = null;
+  private lastCluster: Cluster | null = null;
   private pauseMs = firstRetryMs;
   private resting: Promise<void> | undefined;
   private wake: (() => void) | undefined;
@@ -200,6 +209,19 @@ export class Host {
       slots: said.slots,
     };
     return this.lastLoad;
+  }
+
+  /** The cluster that the host is a login node of; null while it is not connected or does not answer. */
+  async cluster(): Promise<Cluster | null> {
+    const channel = this.connection?.channel;
+    if (!channel) return null;
+    const answer = await Promise.race([
+      channel.request<unknown>('slurm.info').catch(() => undefined),
+      sleep(clusterMs, undefined, { ref: false }),
+    ]);
+    const said = answer ? slurmInfoSchema.safeParse(answer.result).data : undefined;
+    if (said) this.lastCluster = clusterOf(said);
+    return this.lastCluster;
   }
 
   /** A test has found out why there is no connection. */
@@ -362,6 +384,7 @@ function factsOf({ facts, root }: Hello): ComputeFacts {
     memoryBytes: facts.memory,
     gpus: facts.gpus.map(({ index, name }) => ({ index, name: name == null ? null : plainText(name) })),
     root: plainText(root),
+    slurm: facts.slurm ? plainText(facts.slurm.version) : null,
   };
 }
 

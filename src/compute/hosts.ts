@@ -11,12 +11,14 @@ import {
   type Compute,
   type ComputeCandidate,
   type ComputeSettings,
+  isOverSsh,
   type ConnectionTest,
   type UpdateComputeRequest,
 } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
 import { ComputesFile } from './computes-file.ts';
 import { Host, type HostOptions } from './host.ts';
+import { connectLocalShell } from './local-shell.ts';
 import { startLocalAgent } from './local-transport.ts';
 import type { Prompts } from './prompts.ts';
 import { Secrets } from './secrets.ts';
@@ -100,11 +102,12 @@ export class Hosts {
 
   async describe(name: string): Promise<Compute> {
     const { host, settings } = this.entry(name);
-    const load = await host.load();
+    const isCluster = settings?.scheduler === 'slurm';
+    const [load, cluster] = await Promise.all([host.load(), isCluster ? host.cluster() : null]);
     const problem = host.problem;
     return {
       name,
-      kind: settings === null ? 'local' : 'ssh',
+      kind: settings !== null && isOverSsh(settings) ? 'ssh' : 'local',
       settings,
       address: host.via?.address ?? (settings && addressOfSettings(settings)),
       state: host.state,
@@ -114,6 +117,7 @@ export class Hosts {
       transport: host.via?.transport ?? null,
       facts: host.facts,
       load,
+      cluster,
       activeRuns: 0,
     };
   }
@@ -263,6 +267,7 @@ export class Hosts {
           AbortSignal.any([signal, over.signal]),
           background,
         );
+        if (!isOverSsh(settings)) return connectLocalShell({ settings, files, nonce, steps, signal });
         try {
           return await connectSsh({
             settings,
@@ -297,7 +302,8 @@ export class Hosts {
   }
 }
 
-function addressOfSettings({ host, user, port }: ComputeSettings): string {
+function addressOfSettings({ host, user, port }: ComputeSettings): string | null {
+  if (host === null) return null;
   const name = port && host.includes(':') ? `[${host}]` : host;
   return `${user ? `${user}@` : ''}${name}${port ? `:${port}` : ''}`;
 }

@@ -14,6 +14,8 @@ export const attemptStates = [
   'Completed',
   'Failed',
   'Canceled',
+  /** The scheduler has taken it back into its queue: the next attempt goes on. */
+  'Requeued',
 ] as const;
 
 export const manifestEntrySchema = z.union([
@@ -84,6 +86,44 @@ export const specEnvironmentSchema = z.object({
 });
 export type SpecEnvironment = z.infer<typeof specEnvironmentSchema>;
 
+/** Several processes of one run, one after the other over its nodes. */
+export const distributedSchema = z.object({
+  /** `tasks`: the same command that often, and nothing but the variables of the others. */
+  kind: z.enum(['tasks', 'mpi', 'pytorch', 'tensorflow']),
+  /** Of all nodes together; the first nodes have one more where it does not come out even. */
+  processes: z.number().int().min(1),
+  /** TensorFlow: so many of the processes, the last ones, are parameter servers. */
+  parameter_servers: z.number().int().min(0),
+  /** `gloo`, `nccl`: told as `RUNYARD_BACKEND`; null: the script's own choice. */
+  backend: z.string().nullable(),
+  /** Whose metrics are kept. */
+  log_ranks: z.enum(['first', 'all']),
+});
+export type Distributed = z.infer<typeof distributedSchema>;
+
+/** What sbatch is asked for, where the host's scheduler is Slurm; null: the cluster's own default. */
+export const slurmSpecSchema = z.object({
+  partition: z.string().nullable(),
+  account: z.string().nullable(),
+  qos: z.string().nullable(),
+  constraint: z.string().nullable(),
+  dependency: z.string().nullable(),
+  /** As sbatch's --time has it. */
+  time: z.string().nullable(),
+  cpus_per_task: z.number().int().min(1).nullable(),
+  /** Of a node, as --mem has it. */
+  memory: z.string().nullable(),
+  /** As --gres has it; `resources.gpus` of each node where it is null. */
+  gres: z.string().nullable(),
+  /** Lines of the script's head, without `#SBATCH`. */
+  options: z.array(z.string()),
+  /** Shell lines of the job before anything else. */
+  setup: z.array(z.string()),
+  /** How MPI processes are started on several nodes. */
+  mpi_launcher: z.enum(['auto', 'mpirun', 'srun']),
+});
+export type SlurmSpec = z.infer<typeof slurmSpecSchema>;
+
 export const specSchema = z.object({
   protocol: z.literal(protocolVersion),
   run: z.string(),
@@ -99,7 +139,16 @@ export const specSchema = z.object({
   environment: specEnvironmentSchema.nullable().default(null),
   variables: z.record(z.string(), z.string()),
   inherit_environment: z.boolean(),
-  resources: z.object({ slots: z.number().int().min(1), gpus: z.number().int().min(0) }),
+  /** GPUs are those of each node. */
+  resources: z.object({
+    slots: z.number().int().min(1),
+    gpus: z.number().int().min(0),
+    nodes: z.number().int().min(1).default(1),
+  }),
+  /** Null: one process. */
+  distributed: distributedSchema.nullable().default(null),
+  /** Null: the host's own queue. */
+  slurm: slurmSpecSchema.nullable().default(null),
   max_seconds: z.number().nullable(),
   grace_seconds: z.number(),
   monitor_seconds: z.number(),
@@ -107,6 +156,27 @@ export const specSchema = z.object({
 export type Spec = z.infer<typeof specSchema>;
 
 const attemptErrorSchema = z.object({ code: z.string(), message: z.string(), tail: z.string() });
+
+/** What Slurm says of an attempt's job; `serve` fills it in. */
+export const slurmStatusSchema = z.object({
+  job: z.number(),
+  /** PENDING, RUNNING, COMPLETING, ...: Slurm's own names. */
+  state: z.string(),
+  /** Slurm's own word: Priority, Resources, JobHeldUser; null when it says none. */
+  reason: z.string().nullish(),
+  priority: z.number().nullish(),
+  partition: z.string().nullish(),
+  /** Allotted nodes as Slurm writes them: `node[1-2]`. */
+  nodes: z.string().nullish(),
+  /** Place among the waiting jobs of its partition, from 1. */
+  position: z.number().nullish(),
+  /** Epoch ms at which Slurm expects it to start. */
+  expected_start: z.number().nullish(),
+  /** Epoch ms at which its time is over. */
+  time_limit_at: z.number().nullish(),
+  restarts: z.number().nullish(),
+});
+export type SlurmStatus = z.infer<typeof slurmStatusSchema>;
 
 export const attemptStatusSchema = z.object({
   state: z.enum(attemptStates),
@@ -120,6 +190,9 @@ export const attemptStatusSchema = z.object({
   ended: z.number().nullish(),
   queue: z.object({ position: z.number(), ahead: z.number(), slots: z.number() }).partial().nullish(),
   gpus: z.array(z.number()).nullish(),
+  slurm: slurmStatusSchema.nullish(),
+  /** Where the state is Requeued: the attempt that goes on. */
+  next: z.number().int().nullish(),
 });
 export type AttemptStatus = z.infer<typeof attemptStatusSchema>;
 
@@ -131,6 +204,7 @@ export const attemptEventSchema = z.object({
   exit_code: z.number().nullish(),
   signal: z.union([z.number(), z.string()]).nullish(),
   error: attemptErrorSchema.nullish(),
+  next: z.number().int().nullish(),
 });
 export type AttemptEvent = z.infer<typeof attemptEventSchema>;
 
@@ -187,6 +261,47 @@ export const factsSchema = z.object({
   boot: z.string(),
   /** Epoch ms of the host's clock. */
   time: z.number().nullish(),
+  /** Where jobs can be given to Slurm from here. */
+  slurm: z.object({ version: z.string() }).nullish(),
+});
+
+/** What `slurm.info` says of the cluster. Counts of nodes and CPUs; memory in bytes; times in seconds. */
+export const slurmInfoSchema = z.object({
+  version: z.string().nullable(),
+  cluster: z.string().nullable(),
+  partitions: z.array(
+    z.object({
+      name: z.string(),
+      default: z.boolean(),
+      /** UP, DOWN, DRAIN, INACTIVE. */
+      state: z.string(),
+      /** Null: none. */
+      time_limit: z.number().nullable(),
+      nodes: z.object({ total: z.number(), idle: z.number(), used: z.number(), unavailable: z.number() }),
+      cpus: z.object({ total: z.number(), idle: z.number(), used: z.number(), unavailable: z.number() }),
+      /** Of its largest node. */
+      memory: z.number().nullable(),
+      cpus_per_node: z.number().nullable(),
+      gpus: z.array(
+        z.object({ type: z.string().nullable(), total: z.number(), used: z.number().nullable() }),
+      ),
+    }),
+  ),
+  /** Of this user, whoever has submitted them. */
+  running: z.number(),
+  pending: z.number(),
+  /** Why Slurm does not answer, in its own words, and what to do; null when it does. */
+  problem: z.string().nullable(),
+  action: z.string().nullable(),
+});
+export type SlurmInfoReply = z.infer<typeof slurmInfoSchema>;
+
+/** Whether the nodes of a cluster can be expected to see the root folder. */
+export const slurmSharedSchema = z.object({
+  /** Type of the root's file system: nfs4, lustre, ext4. */
+  filesystem: z.string().nullable(),
+  /** Null: it cannot be told from here. */
+  shared: z.boolean().nullable(),
 });
 
 export const canarySchema = z.object({

@@ -5,6 +5,7 @@ import type { Hosts } from '../compute/hosts.ts';
 import { filesReplySchema, type FileEntry } from '../protocol/messages.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
+import { pathOnHost } from './attempt-names.ts';
 import { isLog } from './attempt-files.ts';
 import { artifactRows, runRow } from './queries.ts';
 import { fetchToBlob, partialFolder } from './remote-files.ts';
@@ -52,7 +53,7 @@ export class ArtifactFetch {
     await host.connect();
     for (const { path: name, attempt, size, modified_at: mtime, hash } of missing) {
       await this.shared(`${run}\n${name}`, signal, () =>
-        this.one(run, attempt, row.compute, { path: name, size, mtime, sha256: hash }, signal),
+        this.one(run, attempt, row.compute, name, { size, mtime, sha256: hash }, signal),
       );
     }
   }
@@ -95,11 +96,13 @@ export class ArtifactFetch {
     run: string,
     attempt: number,
     compute: string,
-    known: FileEntry,
+    name: string,
+    facts: Omit<FileEntry, 'path'>,
     signal?: AbortSignal,
   ): Promise<void> {
     const { workspace, writer, hosts, hint } = this.options;
     const source = { host: hosts.get(compute), run, attempt };
+    const known = { path: pathOnHost(attempt, name), ...facts };
     const file = known.sha256 ? known : await this.lookUp(source, known);
     let hinted = 0;
     let latest = 0;
@@ -108,14 +111,14 @@ export class ArtifactFetch {
       const now = performance.now();
       if (!done && now - hinted < hintMs) return;
       hinted = now;
-      hint({ type: 'fetch', runId: run, path: file.path, bytes, totalBytes: file.size, done });
+      hint({ type: 'fetch', runId: run, path: name, bytes, totalBytes: file.size, done });
     };
     try {
       await workspace.blobs.using(async () => {
         const hash = await fetchToBlob(source, file, workspace, (bytes) => say(bytes, false), signal);
         await writer.write<RunWrites, 'runs.artifactsStored'>(workspace.file, 'runs.artifactsStored', {
           id: run,
-          files: [{ path: file.path, hash }],
+          files: [{ path: name, hash }],
         });
       });
       await writer.write<RunWrites, 'runs.told'>(workspace.file, 'runs.told', { run, attempt, told: false });

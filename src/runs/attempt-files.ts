@@ -7,9 +7,10 @@ export function attemptDir(workspace: OpenWorkspace, run: string, attempt: numbe
   return path.join(workspace.runDir(run), 'attempts', String(attempt));
 }
 
-/** Streamed files that are kept as files; all others are journals. */
+/** Streamed files that are kept as files, also those of an earlier attempt; all others are journals. */
 export function isLog(file: string): boolean {
-  return file.startsWith('user_logs/') || file.startsWith('logs/');
+  const name = file.replace(/^attempts\/\d+\//, '');
+  return name.startsWith('user_logs/') || name.startsWith('logs/');
 }
 
 /** Whether a path stays below the folder it belongs to. The host is not trusted with where our files go. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { RunScheduler } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
 import type { Host } from '../compute/host.ts';
@@ -26,6 +27,7 @@ export const mostCollectedBytes = 256_000_000;
 const silenceMs = Number(process.env['RUNYARD_SERVER_SILENCE_SECONDS'] ?? 60) * 1000;
 const checkMs = silenceMs / 6;
 const logHintMs = 50;
+const priorityMs = 60_000;
 /** Files that come to be in the workspace in one transaction. */
 const storedAtOnce = 200;
 
@@ -59,6 +61,9 @@ export class Collector {
   /** The supervisor's latest word. */
   private last: AttemptStatus | undefined;
   private ends: Ends = {};
+  /** What the scheduler has said but for the priority, and when that is written again by itself. */
+  private schedulerSaid = '';
+  private priorityDue = 0;
   private hostReachable = false;
   private hintTimer: NodeJS.Timeout | undefined;
   /** Logs that have grown since the last hint. */
@@ -201,6 +206,7 @@ export class Collector {
       this.heardAt = performance.now();
       if (
         getRun(this.options.workspace.reader, run).status === 'NotResponding' &&
+        status.state !== 'Requeued' &&
         !isTerminal(status.state)
       ) {
         await this.write('runs.transition', {
@@ -212,7 +218,31 @@ export class Collector {
         });
       }
     }
+    await this.sayWhatSchedulerSays(status.slurm);
     await this.sayWhyItWaits();
+  }
+
+  private async sayWhatSchedulerSays(slurm: AttemptStatus['slurm']): Promise<void> {
+    if (!slurm) return;
+    const scheduler: RunScheduler = {
+      kind: 'slurm',
+      job: slurm.job,
+      state: slurm.state,
+      reason: slurm.reason ?? null,
+      priority: slurm.priority ?? null,
+      partition: slurm.partition ?? null,
+      nodes: slurm.nodes ?? null,
+      position: slurm.position ?? null,
+      expectedStart: slurm.expected_start ?? null,
+      timeLimitAt: slurm.time_limit_at ?? null,
+      restarts: slurm.restarts ?? 0,
+    };
+    const said = JSON.stringify({ ...scheduler, priority: 0 });
+    // A cluster that counts age changes every priority at every look.
+    if (said === this.schedulerSaid && performance.now() < this.priorityDue) return;
+    this.schedulerSaid = said;
+    this.priorityDue = performance.now() + priorityMs;
+    await this.write('runs.scheduler', { id: this.options.run, scheduler });
   }
 
   /** What a queued run waits for. The journal's "Submitted" may come after it, and is not to stand in its place. */
@@ -249,7 +279,13 @@ export class Collector {
   }
 
   private async onLost(reason: string): Promise<void> {
-    const { run, attempt } = this.options;
+    const { run, attempt, workspace } = this.options;
+    if (attempt < getRun(workspace.reader, run).attempts) {
+      // What it has left is gone; the run goes on without that.
+      const last = { state: 'Requeued' as const, since: Date.now(), reason, heartbeat: 0 };
+      await this.write('runs.seal', { id: run, attempt, last });
+      return this.options.finished();
+    }
     await this.write('runs.transition', {
       id: run,
       attempt,

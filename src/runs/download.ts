@@ -4,6 +4,7 @@ import type { RunDetail } from '../api/entities.ts';
 import type { Snapshots } from '../snapshot/snapshots.ts';
 import type { ZipItem } from '../snapshot/zip.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
+import { pathOnHost } from './attempt-names.ts';
 import { attemptDir, isLog } from './attempt-files.ts';
 import { artifactRows, runRow } from './queries.ts';
 import { zipStream, type Sized } from './snapshots/service.ts';
@@ -22,7 +23,7 @@ export function downloadRun(
   const items: ZipItem[] = [];
   const missing: string[] = [];
   for (const { path: name, attempt, size, stored, hash } of artifactRows(workspace.reader, seq)) {
-    const log = isLog(name) && path.join(attemptDir(workspace, run.id, attempt), name);
+    const log = isLog(name) && path.join(attemptDir(workspace, run.id, attempt), pathOnHost(attempt, name));
     if (log && existsSync(log)) items.push({ name, file: log });
     else if (stored && hash && !log) items.push({ name, file: workspace.blobs.pathOf(hash), hash, size });
     // Of an empty log no file is kept.

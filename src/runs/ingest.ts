@@ -5,7 +5,9 @@ import { attemptEventSchema, monitorRecordSchema } from '../protocol/messages.ts
 import type { Transaction } from '../store/writer-loop.ts';
 import { applyAttemptEvent } from './lifecycle.ts';
 import { GrowingPoints, type Points } from './metrics/points.ts';
-import { appendPoints, seriesCount } from './metrics/series-writer.ts';
+import { appendPoints, markAttempt, seriesCount } from './metrics/series-writer.ts';
+import { supersede } from './metrics/supersede.ts';
+import { nameOfAttempt } from './attempt-names.ts';
 
 export interface IngestArgs {
   run: string;
@@ -69,7 +71,7 @@ export function ingest(tx: Transaction, args: IngestArgs, consumers: readonly Jo
   const whole = bytes.subarray(0, end);
   if (args.file === 'events.jsonl') ingestEvents(tx, run, args.attempt, linesOf(whole));
   else if (args.file === 'monitor.jsonl') ingestMonitor(tx, run.seq, args.attempt, linesOf(whole));
-  else ingestJournal(tx, run, args.file, whole, consumers);
+  else ingestJournal(tx, run, args, whole, consumers);
   moveCursor(tx, run.seq, args, start + end);
 }
 
@@ -155,9 +157,15 @@ class PointsByName implements MetricSink {
   /** Points each series had before: a point without a step takes its place in the series. */
   private readonly before: (number | undefined)[] = [];
   private readonly countBefore: (name: string) => number;
+  private readonly begins: ((name: string, step: number | undefined) => void) | undefined;
 
-  constructor(countBefore: (name: string) => number) {
+  /** `begins` is called before the first point of each series. */
+  constructor(
+    countBefore: (name: string) => number,
+    begins?: (name: string, step: number | undefined) => void,
+  ) {
     this.countBefore = countBefore;
+    this.begins = begins;
   }
 
   slotOf(name: string): number {
@@ -172,6 +180,7 @@ class PointsByName implements MetricSink {
 
   add(slot: number, step: number | undefined, time: number, value: number): void {
     const points = this.points[slot]!;
+    if (this.begins && points.length === 0) this.begins(this.names[slot]!, step);
     const place = step ?? (this.before[slot] ??= this.countBefore(this.names[slot]!)) + points.length;
     points.push(place, time, value);
   }
@@ -187,11 +196,16 @@ class PointsByName implements MetricSink {
 function ingestJournal(
   tx: Transaction,
   run: { seq: number; id: string },
-  file: string,
+  { file, attempt }: Pick<IngestArgs, 'file' | 'attempt'>,
   bytes: Uint8Array,
   consumers: readonly JournalConsumer[],
 ): void {
-  const metrics = new PointsByName((name) => seriesCount(tx, run.seq, name));
+  // Nearly every run has one attempt only.
+  const begins = (name: string, step: number | undefined) => supersede(tx, run.seq, name, attempt, step);
+  const metrics = new PointsByName(
+    (name) => seriesCount(tx, run.seq, name),
+    attempt > 1 ? begins : undefined,
+  );
   const reader = new MetricLineReader(metrics);
   let bad = 0;
   let badReason = '';
@@ -203,7 +217,7 @@ function ingestJournal(
     const line = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
     if (line.trim() === '') continue;
     const { record, bad: problem } = parseJournalLine(line);
-    const refused = problem ?? (hasMore(record) ? storeValues(tx, run.seq, record) : undefined);
+    const refused = problem ?? (hasMore(record) ? storeValues(tx, run.seq, attempt, record) : undefined);
     if (record === undefined || refused !== undefined) {
       bad++;
       badReason ||= refused ?? '';
@@ -215,7 +229,10 @@ function ingestJournal(
     if (hasMore(record)) details = true;
     for (const consumer of consumers) consumer(tx, run, record);
   }
-  for (const [name, points] of metrics) appendPoints(tx, run.seq, name, points);
+  for (const [name, points] of metrics) {
+    appendPoints(tx, run.seq, name, points);
+    if (attempt > 1) markAttempt(tx, run.seq, name, attempt);
+  }
   if (bad > 0) countBadLines(tx, run.seq, bad, `${file}: ${badReason}`);
   if (metrics.names.length > 0) tx.hint({ type: 'metrics', runId: run.id, names: metrics.names });
   if (details || bad > 0) tx.hint({ type: 'details', runId: run.id });
@@ -237,19 +254,25 @@ function hasMore(record: JournalRecord): boolean {
 }
 
 /** Everything of a record but its metrics; the reason when it is refused (then nothing is stored). */
-function storeValues(tx: Transaction, seq: number, record: JournalRecord): string | undefined {
+function storeValues(
+  tx: Transaction,
+  seq: number,
+  attempt: number,
+  record: JournalRecord,
+): string | undefined {
   for (const [kind, values] of [
     ['parameter', record.params],
     ['property', record.properties],
   ] as const) {
     for (const [name, value] of Object.entries(values ?? {})) {
-      const known = tx.get<{ value: string }>(
-        'SELECT value FROM run_values WHERE run_seq = ? AND kind = ? AND name = ?',
+      const known = tx.get<{ value: string; attempt: number }>(
+        'SELECT value, attempt FROM run_values WHERE run_seq = ? AND kind = ? AND name = ?',
         seq,
         kind,
         name,
       );
-      if (known && known.value !== value) {
+      // What another attempt has drawn anew counts from then on.
+      if (known && known.attempt >= attempt && known.value !== value) {
         return `the ${kind} "${name}" has the value "${known.value.slice(0, 80)}" already and cannot become "${value.slice(0, 80)}"`;
       }
     }
@@ -257,12 +280,14 @@ function storeValues(tx: Transaction, seq: number, record: JournalRecord): strin
   const put = (kind: string, values: Record<string, string> = {}) => {
     for (const [name, value] of Object.entries(values)) {
       tx.run(
-        `INSERT INTO run_values (run_seq, kind, name, value) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET value = excluded.value`,
+        `INSERT INTO run_values (run_seq, kind, name, value, attempt) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET value = excluded.value, attempt = excluded.attempt
+         WHERE excluded.attempt >= attempt`,
         seq,
         kind,
         name,
         value,
+        attempt,
       );
     }
   };
@@ -270,10 +295,24 @@ function storeValues(tx: Transaction, seq: number, record: JournalRecord): strin
   put('property', record.properties);
   put('tag', record.tags);
   const { document, image, t } = record;
+  const setAside = (table: 'documents' | 'images', name: string) => {
+    if (attempt === 1) return;
+    for (let before = 1; before < attempt; before++) {
+      tx.run(
+        `UPDATE ${table} SET name = ? WHERE run_seq = ? AND name = ? AND attempt = ?`,
+        nameOfAttempt(before, name),
+        seq,
+        name,
+        before,
+      );
+    }
+  };
   if (document) {
+    setAside('documents', document.name);
     tx.run(
-      'INSERT INTO documents (run_seq, type, name, step, time, value) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO documents (run_seq, attempt, type, name, step, time, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
       seq,
+      attempt,
       document.type,
       document.name,
       document.s ?? record.s ?? null,
@@ -282,9 +321,11 @@ function storeValues(tx: Transaction, seq: number, record: JournalRecord): strin
     );
   }
   if (image) {
+    setAside('images', image.name);
     tx.run(
-      'INSERT INTO images (run_seq, name, path, step, time) VALUES (?, ?, ?, ?, ?)',
+      'INSERT INTO images (run_seq, attempt, name, path, step, time) VALUES (?, ?, ?, ?, ?, ?)',
       seq,
+      attempt,
       image.name,
       image.path,
       image.s ?? record.s ?? null,

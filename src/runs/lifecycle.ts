@@ -75,8 +75,13 @@ export function transition(tx: Transaction, id: string, to: Transition): boolean
  * Finalizing.
  */
 export function applyAttemptEvent(tx: Transaction, id: string, attempt: number, event: AttemptEvent): void {
+  if (event.state === 'Requeued') {
+    requeue(tx, id, attempt, event);
+    return;
+  }
+  const isLatest = attempt >= runRow(tx, id).attempts;
   if (!isTerminal(event.state)) {
-    transition(tx, id, { status: event.state, reason: event.reason, attempt, time: event.t });
+    if (isLatest) transition(tx, id, { status: event.state, reason: event.reason, attempt, time: event.t });
     return;
   }
   const { seq, status } = runRow(tx, id);
@@ -86,7 +91,7 @@ export function applyAttemptEvent(tx: Transaction, id: string, attempt: number, 
     seq,
     attempt,
   );
-  if (mayFollow(status, 'Finalizing')) {
+  if (isLatest && mayFollow(status, 'Finalizing')) {
     transition(tx, id, {
       status: 'Finalizing',
       reason: 'Collecting logs and outputs',
@@ -94,4 +99,28 @@ export function applyAttemptEvent(tx: Transaction, id: string, attempt: number, 
       time: event.t,
     });
   }
+}
+
+/** The scheduler has taken an attempt back into its queue: the run waits again, and another attempt goes on. */
+export function requeue(
+  tx: Transaction,
+  id: string,
+  attempt: number,
+  { t, reason, next }: Pick<AttemptEvent, 't' | 'reason' | 'next'>,
+): void {
+  const { seq, attempts } = runRow(tx, id);
+  tx.run(
+    'UPDATE attempts SET ending = coalesce(ending, ?) WHERE run_seq = ? AND number = ?',
+    JSON.stringify({ state: 'Requeued', t, reason, next }),
+    seq,
+    attempt,
+  );
+  if (attempt < attempts) return;
+  tx.run(
+    'INSERT INTO attempts (run_seq, number, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    seq,
+    attempt + 1,
+    Math.round(t),
+  );
+  transition(tx, id, { status: 'Queued', reason, attempt, time: t });
 }

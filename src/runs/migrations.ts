@@ -126,5 +126,11 @@ export const runMigrations: Migrations = {
     // Which environment a run uses (`RunEnvironmentRef`); null in runs of before there were any.
     `ALTER TABLE runs ADD COLUMN environment TEXT;
      CREATE INDEX runs_by_environment ON runs (json_extract(environment, '$.hash'));`,
+    // What a cluster's scheduler says (`RunScheduler`), and of which attempt things are: a later one takes their place.
+    `ALTER TABLE runs ADD COLUMN scheduler TEXT;
+     ALTER TABLE series ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+     ALTER TABLE documents ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+     ALTER TABLE images ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+     ALTER TABLE run_values ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;`,
   ],
 };

@@ -8,6 +8,7 @@ import type {
   RunError,
   RunEvent,
   RunImage,
+  RunScheduler,
   Series,
 } from '../api/entities.ts';
 import type { RunEnvironmentRef } from '../api/environment.ts';
@@ -48,6 +49,7 @@ export interface RunRow {
   bad_lines: number;
   bad_reason: string | null;
   attempts: number;
+  scheduler: string | null;
 }
 
 const terminal = terminalStatuses.map((status) => `'${status}'`).join(', ');
@@ -66,6 +68,11 @@ export function runRow(db: Statements, id: string): RunRow {
     });
   }
   return row;
+}
+
+/** False for a run that was deleted. */
+export function hasRun(db: Statements, id: string): boolean {
+  return db.get('SELECT 1 FROM runs WHERE id = ?', id) !== undefined;
 }
 
 export function getRun(db: Statements, id: string): Run {
@@ -131,6 +138,7 @@ export function toRun(db: Statements, row: RunRow): Run {
     error: row.error === null ? null : (JSON.parse(row.error) as RunError),
     tags: valuesOf(db, row.seq, 'tag'),
     attempts: row.attempts,
+    scheduler: row.scheduler === null ? null : (JSON.parse(row.scheduler) as RunScheduler),
     snapshotId: row.snapshot_id,
     hostReachable: true,
   };
@@ -327,6 +335,15 @@ export function untoldAttempts(
     compute,
     most,
   );
+}
+
+/** The earliest attempt of which not everything was collected yet; none: the latest. */
+export function attemptToCollect(db: Statements, seq: number): number {
+  const { number } = db.get<{ number: number | null }>(
+    'SELECT coalesce(min(CASE sealed WHEN 0 THEN number END), max(number)) AS number FROM attempts WHERE run_seq = ?',
+    seq,
+  )!;
+  return number ?? 1;
 }
 
 /** Runs that were deleted here and may still have a folder on their host. */

@@ -12,6 +12,7 @@ import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
 import { Acknowledgement } from './acknowledgement.ts';
 import { ArtifactFetch } from './artifact-fetch.ts';
+import { pathOnHost } from './attempt-names.ts';
 import { attemptDir, isLog } from './attempt-files.ts';
 import { Collector } from './collector.ts';
 import type { EnvironmentSource } from './configuration/resolve.ts';
@@ -76,8 +77,9 @@ export class RunService {
     const active = queries.activeRunIds(this.options.workspace.reader);
     this.submissions.sweep(new Set(active.map(({ id }) => id)));
     for (const { id } of active) {
-      const { attempts } = this.get(id);
-      if (!this.submissions.resume(id, attempts)) this.collect(id, attempts);
+      const { attempts, seq } = queries.runRow(this.reader, id);
+      if (!this.submissions.resume(id, attempts))
+        this.collect(id, queries.attemptToCollect(this.reader, seq));
     }
     // A host may have been connected before this workspace was open.
     for (const name of this.options.hosts.names) this.computeChanged(name);
@@ -230,7 +232,7 @@ export class RunService {
       const { result, payload } = await channel.request<{ size: number }>('file.read', {
         run: id,
         attempt: artifact.attempt,
-        path: file,
+        path: pathOnHost(artifact.attempt, file),
         offset: offset + at,
         length: Math.min(mostPayloadBytes, length - at),
       });
@@ -303,7 +305,7 @@ export class RunService {
   }
 
   private logFile(id: string, attempt: number, file: string): string {
-    return path.join(attemptDir(this.options.workspace, id, attempt), file);
+    return path.join(attemptDir(this.options.workspace, id, attempt), pathOnHost(attempt, file));
   }
 
   private collect(run: string, attempt: number): void {
@@ -338,6 +340,9 @@ export class RunService {
         this.unreachable.delete(run);
         void collector.stop();
         this.acknowledgement.soon(row.compute);
+        // A scheduler had taken it back: another attempt goes on.
+        if (queries.hasRun(this.reader, run) && this.get(run).attempts > attempt)
+          this.collect(run, attempt + 1);
       },
     });
     this.collectors.set(run, collector);

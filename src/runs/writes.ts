@@ -1,11 +1,12 @@
-import type { GitFacts, Run } from '../api/entities.ts';
+import type { GitFacts, Run, RunScheduler } from '../api/entities.ts';
 import type { RunEnvironmentRef } from '../api/environment.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal, mayFollow } from '../api/run-status.ts';
 import type { AttemptStatus, FileEntry } from '../protocol/messages.ts';
 import type { Transaction, WriteOperations } from '../store/writer-loop.ts';
 import { ingest, type IngestArgs, type JournalConsumer } from './ingest.ts';
-import { emitExperiment, emitRun, transition, type Transition } from './lifecycle.ts';
+import { pathOfAttempt } from './attempt-names.ts';
+import { emitExperiment, emitRun, requeue, transition, type Transition } from './lifecycle.ts';
 import { forgetSeries } from './metrics/series-writer.ts';
 import type { Launch } from './launch.ts';
 import { getRun, runRow } from './queries.ts';
@@ -160,6 +161,15 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
       emitRun(tx, id);
     },
 
+    /** What the scheduler of a cluster says of the run's job; no event. */
+    'runs.scheduler': (tx: Transaction, { id, scheduler }: { id: string; scheduler: RunScheduler }): void => {
+      const row = runRow(tx, id);
+      const said = JSON.stringify(scheduler);
+      if (row.scheduler === said) return;
+      tx.run('UPDATE runs SET scheduler = ? WHERE seq = ?', said, row.seq);
+      emitRun(tx, id);
+    },
+
     'runs.ingest': (tx: Transaction, args: IngestArgs): void => ingest(tx, args, consumers),
 
     'runs.logCursor': (tx: Transaction, cursor: LogCursor): void => {
@@ -190,6 +200,7 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
         if (!listed.has(path)) tx.run('DELETE FROM artifacts WHERE run_seq = ? AND path = ?', run.seq, path);
       }
       for (const file of args.files) {
+        setAside(tx, run.seq, args.attempt, file.path);
         tx.run(
           `INSERT INTO artifacts (run_seq, attempt, path, size, modified_at, hash) VALUES (?, ?, ?, ?, ?, ?)
            ON CONFLICT DO UPDATE SET attempt = excluded.attempt, size = excluded.size,
@@ -231,9 +242,14 @@ export const runWrites = (consumers: readonly JournalConsumer[] = []) =>
      * run has done to its events.
      */
     'runs.seal': (tx: Transaction, { id, attempt, last }: Sealed): void => {
-      if (!isTerminal(last.state)) throw new RunyardError('conflict', `The run ${id} has not ended.`);
-      const { seq, status } = runRow(tx, id);
+      const { seq, status, attempts } = runRow(tx, id);
       tx.run('UPDATE attempts SET sealed = 1 WHERE run_seq = ? AND number = ?', seq, attempt);
+      if (last.state === 'Requeued') {
+        requeue(tx, id, attempt, { t: last.since, reason: last.reason, next: last.next });
+        return;
+      }
+      if (attempt < attempts) return;
+      if (!isTerminal(last.state)) throw new RunyardError('conflict', `The run ${id} has not ended.`);
       const time = last.ended ?? last.since;
       if (!mayFollow(status, last.state))
         transition(tx, id, { status: 'Finalizing', reason: last.reason, attempt, time });
@@ -314,6 +330,27 @@ function gitArtifacts(git: GitFacts | null): { path: string; size: number; hash:
       ? [{ path: 'git/untracked.json', size: untracked.manifestBytes, hash: untracked.manifest }]
       : []),
   ];
+}
+
+/** A file of an earlier attempt keeps its content, under that attempt's name. */
+function setAside(tx: Transaction, seq: number, attempt: number, path: string): void {
+  if (attempt === 1) return;
+  const old = tx.get<{ attempt: number }>(
+    'SELECT attempt FROM artifacts WHERE run_seq = ? AND path = ? AND attempt BETWEEN 1 AND ?',
+    seq,
+    path,
+    attempt - 1,
+  );
+  if (!old) return;
+  const kept = pathOfAttempt(old.attempt, path);
+  tx.run('UPDATE OR REPLACE artifacts SET path = ? WHERE run_seq = ? AND path = ?', kept, seq, path);
+  tx.run(
+    'UPDATE images SET path = ? WHERE run_seq = ? AND path = ? AND attempt = ?',
+    kept,
+    seq,
+    path,
+    old.attempt,
+  );
 }
 
 function refuseActive(status: Run['status'], what: string): void {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { ComputeSettings } from '../../api/compute.ts';
+import type { SshSettings } from '../../api/compute.ts';
 import { HostProblem } from '../problem.ts';
 
 /** How to reach one host: what `ssh -G` says of it (ssh_config(5)), where there is an `ssh`. */
@@ -37,7 +37,7 @@ export interface SshOptions {
   family: 4 | 6 | undefined;
 }
 
-export type HostAddress = Pick<ComputeSettings, 'host' | 'user' | 'port' | 'configFile'>;
+export type HostAddress = Pick<SshSettings, 'host' | 'user' | 'port' | 'configFile'>;
 
 const timeoutMs = 20_000;
 const mostOutputBytes = 1024 * 1024;

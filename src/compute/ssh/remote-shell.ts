@@ -15,8 +15,8 @@ export interface RemoteCommand {
 
 /** A connection to a host, signed in. */
 export interface RemoteShell {
-  /** `builtin` or `system`. */
-  transport: 'builtin' | 'system';
+  /** `local`: a shell of this machine. */
+  transport: 'builtin' | 'system' | 'local';
   /** For people: `mia@gpu.example.org`. */
   address: string;
   exec(command: string): Promise<RemoteCommand>;

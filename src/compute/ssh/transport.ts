@@ -1,4 +1,4 @@
-import type { ComputeSettings } from '../../api/compute.ts';
+import type { SshSettings } from '../../api/compute.ts';
 import type { DuplexToAgent } from '../channel.ts';
 import { HostProblem } from '../problem.ts';
 import type { Steps } from '../steps.ts';
@@ -11,7 +11,7 @@ import { startRemoteAgent, type AgentFiles } from './start-agent.ts';
 import { connectSystem } from './system.ts';
 
 export interface SshConnect {
-  settings: ComputeSettings;
+  settings: SshSettings;
   files: AgentFiles;
   nonce: string;
   asker: Asker;

@@ -40,6 +40,17 @@ export function forgetSeries(tx: Transaction): void {
   states.delete(tx.db);
 }
 
+/** Notes of which attempt a series is: one of a later attempt takes its place. */
+export function markAttempt(tx: Transaction, runSeq: number, name: string, attempt: number): void {
+  tx.run(
+    'UPDATE series SET attempt = ? WHERE run_seq = ? AND name = ? AND attempt < ?',
+    attempt,
+    runSeq,
+    name,
+    attempt,
+  );
+}
+
 /** How many points the series has; 0 when it is not there yet. A point without a step takes this number. */
 export function seriesCount(tx: Transaction, runSeq: number, name: string): number {
   return find(tx, runSeq, name)?.count ?? 0;
