@@ -95,7 +95,16 @@ test('the terminal calls ssh with arguments, the host behind "--"', async () => 
   const body = { name: 'terminal', host: 'gpu', user: 'mia', port: 2222, configFile: '/tmp/a file' };
   const { settings } = await client.call('addCompute', { body });
   await client.call('removeCompute', { params: { compute: 'terminal' } });
-  assert.deepEqual(sshArguments(settings!), ['-F', '/tmp/a file', '-l', 'mia', '-p', '2222', '--', 'gpu']);
+  assert.deepEqual(sshArguments({ ...settings!, host: 'gpu' }), [
+    '-F',
+    '/tmp/a file',
+    '-l',
+    'mia',
+    '-p',
+    '2222',
+    '--',
+    'gpu',
+  ]);
 });
 
 test('the tree: this machine with the offer to add; a host that does not answer, with its problem', async () => {

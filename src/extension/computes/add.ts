@@ -1,3 +1,4 @@
+import os from 'node:os';
 import * as vscode from 'vscode';
 import {
   localCompute,
@@ -109,7 +110,8 @@ async function askHost(
     if (!picked || picked === back) return picked ?? false;
     if (!picked.host) continue;
     const { host, user = null, port = null } = picked.host;
-    if (host !== request.host || !request.name) request.name = suggestName(picked.alias ?? host, taken);
+    if (host !== request.host || !request.name)
+      request.name = suggestName(picked.alias ?? host ?? os.hostname(), taken);
     Object.assign(request, { host, user, port });
     return true;
   }
@@ -157,7 +159,7 @@ async function askName(
   taken: ReadonlySet<string>,
 ): Promise<typeof back | boolean> {
   const text = await inputStep({
-    title: vscode.l10n.t('Add Compute: {0}', request.host),
+    title: vscode.l10n.t('Add Compute: {0}', request.host ?? ''),
     step: 2,
     totalSteps: 3,
     value: request.name,

@@ -1,5 +1,11 @@
 import * as vscode from 'vscode';
-import { localCompute, type Compute, type ComputeSettings } from '../../api/compute.ts';
+import {
+  isOverSsh,
+  localCompute,
+  type Compute,
+  type ComputeSettings,
+  type SshSettings,
+} from '../../api/compute.ts';
 import type { Client } from '../../client/client.ts';
 import type { Command } from '../commands.ts';
 import type { Connection } from '../connection.ts';
@@ -39,6 +45,11 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
     if (!settings) throw new RemedyError(vscode.l10n.t('"{0}" is this machine.', name), []);
     return { ...compute, settings };
   };
+  const lookOverSsh = async (name: string): Promise<SshSettings> => {
+    const { settings } = await look(name);
+    if (!isOverSsh(settings)) throw new RemedyError(vscode.l10n.t('"{0}" is this machine.', name), []);
+    return settings;
+  };
 
   return [
     {
@@ -69,7 +80,7 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
       id: 'runyard.openComputeTerminal',
       async run(...args) {
         const name = await picker.resolve(args, vscode.l10n.t('The host to open a terminal on'));
-        if (name) openHostTerminal(name, (await look(name)).settings);
+        if (name) openHostTerminal(name, await lookOverSsh(name));
       },
     },
     {
@@ -79,7 +90,7 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
         if (!name) return;
         if (!hasRemoteSsh())
           throw new RemedyError(vscode.l10n.t('The extension Remote - SSH is missing.'), []);
-        await openRemoteWindow((await look(name)).settings);
+        await openRemoteWindow(await lookOverSsh(name));
       },
     },
     {

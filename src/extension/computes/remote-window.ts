@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { ComputeSettings } from '../../api/compute.ts';
+import type { SshSettings } from '../../api/compute.ts';
 import { contextKeys, setContext } from '../context-keys.ts';
 
 const extensionId = 'ms-vscode-remote.remote-ssh';
@@ -16,7 +16,7 @@ export function hasRemoteSsh(): boolean {
 }
 
 /** A window of the editor on the host, by the Remote-SSH extension. */
-export async function openRemoteWindow({ host, user, port }: ComputeSettings): Promise<void> {
+export async function openRemoteWindow({ host, user, port }: SshSettings): Promise<void> {
   const at = `${user ? `${user}@` : ''}${host}${port ? `:${port}` : ''}`;
   await vscode.commands.executeCommand('vscode.newWindow', { remoteAuthority: `ssh-remote+${at}` });
 }

@@ -67,8 +67,9 @@ export function settingValue(settings: ComputeSettings, setting: EditableSetting
   const byConfiguration = vscode.l10n.t('as the ssh configuration says');
   switch (setting) {
     case 'host':
+      return settings.host ?? vscode.l10n.t('this machine');
     case 'root':
-      return settings[setting];
+      return settings.root;
     case 'user':
     case 'port':
       return settings[setting] === null ? byConfiguration : String(settings[setting]);

@@ -1,8 +1,8 @@
 import * as vscode from 'vscode';
-import type { ComputeSettings } from '../../api/compute.ts';
+import type { SshSettings } from '../../api/compute.ts';
 
 /** What `ssh` is called with to be on a target's host as Runyard is. */
-export function sshArguments({ host, user, port, configFile }: ComputeSettings): string[] {
+export function sshArguments({ host, user, port, configFile }: SshSettings): string[] {
   return [
     ...(configFile ? ['-F', configFile] : []),
     ...(user ? ['-l', user] : []),
@@ -16,7 +16,7 @@ export function sshArguments({ host, user, port, configFile }: ComputeSettings):
  * A terminal on a target's host; with a command it begins with that. The set-up lines are not run: it is the
  * person's own session.
  */
-export function openHostTerminal(name: string, settings: ComputeSettings, command?: string): void {
+export function openHostTerminal(name: string, settings: SshSettings, command?: string): void {
   // Never typed into the terminal: a question for a password would take it.
   const shellArgs =
     command === undefined

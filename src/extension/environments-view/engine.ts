@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import { localCompute, type Compute } from '../../api/compute.ts';
+import { isOverSsh, localCompute, type Compute } from '../../api/compute.ts';
 import type { Engine } from '../../api/environment.ts';
 import type { Client } from '../../client/client.ts';
 import { openHostTerminal } from '../computes/terminal.ts';
@@ -36,7 +36,8 @@ export function describeEngine(engine: Engine | undefined): string {
 /** Opens a terminal where the engine is, with the command that starts it. */
 export function startEngine(compute: Compute, engine: Engine): void {
   if (engine.start === null) return;
-  if (compute.settings) return openHostTerminal(compute.name, compute.settings, engine.start);
+  const { settings } = compute;
+  if (settings && isOverSsh(settings)) return openHostTerminal(compute.name, settings, engine.start);
   const name = vscode.l10n.t('Start {0}', engineName(engine));
   const terminal = vscode.window.createTerminal({ name, iconPath: new vscode.ThemeIcon('vm') });
   terminal.show();
