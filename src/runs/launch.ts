@@ -1,4 +1,10 @@
-import { protocolVersion, type Spec, type SpecEnvironment } from '../protocol/messages.ts';
+import {
+  protocolVersion,
+  type Distributed,
+  type SlurmSpec,
+  type Spec,
+  type SpecEnvironment,
+} from '../protocol/messages.ts';
 
 /** What is to be run, resolved once at the submit and kept: a rerun does the very same. */
 export interface Launch {
@@ -13,7 +19,14 @@ export interface Launch {
   environment?: SpecEnvironment | null;
   variables: Record<string, string>;
   slots: number;
+  /** Of each node. */
   gpus: number;
+  /** Absent in runs of earlier versions, as are the next two. */
+  nodes?: number;
+  /** Null: one process. */
+  distributed?: Distributed | null;
+  /** Null: the host's own queue. */
+  slurm?: SlurmSpec | null;
   maxSeconds: number | null;
 }
 
@@ -35,7 +48,9 @@ export function specOf(
     environment: launch.environment ?? null,
     variables: launch.variables,
     inherit_environment: true,
-    resources: { slots: launch.slots, gpus: launch.gpus },
+    resources: { slots: launch.slots, gpus: launch.gpus, nodes: launch.nodes ?? 1 },
+    distributed: launch.distributed ?? null,
+    slurm: launch.slurm ?? null,
     max_seconds: launch.maxSeconds,
     grace_seconds: graceSeconds,
     monitor_seconds: monitorSeconds,

@@ -1,6 +1,6 @@
 import type { RunConfiguration } from '../api/run-configuration.ts';
 import { type BlobReader, readManifest } from '../snapshot/manifest.ts';
-import { definedOf } from './configuration/defined.ts';
+import { definedOf, overlaid } from './configuration/defined.ts';
 import {
   type EnvironmentSource,
   resolveConfiguration,
@@ -36,11 +36,14 @@ export async function changedConfiguration(
   const launch = JSON.parse(row.launch) as Launch;
   const changed = definedOf(changes);
   const ref = environmentOf(row, launch);
-  if (Object.keys(changed).length === 0 && interpreter === undefined && useEnvironment === undefined) {
-    settingsOf(row.compute);
+  // A target may have become a Slurm cluster since, or be none any more.
+  const isThere = (settingsOf(row.compute)?.scheduler === 'slurm') === Boolean(launch.slurm);
+  const isChanged =
+    Object.keys(changed).length > 0 || interpreter !== undefined || useEnvironment !== undefined;
+  if (!isChanged && isThere) {
     return { configuration: before, launch, environment: ref, compute: row.compute, warnings: [] };
   }
-  const configuration: RunConfiguration = { target: row.compute, ...before, ...changed };
+  const configuration = overlaid({ target: row.compute, ...before }, changed);
   if (interpreter !== undefined) {
     const { environment: section } = configuration;
     configuration.environment = {

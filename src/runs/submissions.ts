@@ -13,7 +13,7 @@ import type { Snapshots } from '../snapshot/snapshots.ts';
 import type { OpenWorkspace } from '../store/workspaces.ts';
 import type { Writer } from '../store/writer.ts';
 import { readConfiguration } from './configuration/files.ts';
-import { definedOf } from './configuration/defined.ts';
+import { overlaid } from './configuration/defined.ts';
 import { type EnvironmentSource, resolveConfiguration } from './configuration/resolve.ts';
 import { deliver, hostHasInTheEnd, Unanswered } from './delivery.ts';
 import { specOf, type Launch } from './launch.ts';
@@ -103,7 +103,7 @@ export class Submissions {
     const found = args.configurationName
       ? await readConfiguration(folder, args.configurationName)
       : undefined;
-    const configuration: RunConfiguration = { ...found?.configuration, ...definedOf(args.configuration) };
+    const configuration = overlaid(found?.configuration, args.configuration);
     const { hosts, environments } = this.options;
     hosts.noteAgentSocket(args.environment['SSH_AUTH_SOCK']);
     const experiment = experimentOf(args.experiment ?? configuration.experiment ?? path.basename(folder));

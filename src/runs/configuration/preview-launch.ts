@@ -1,6 +1,6 @@
 import { localCompute } from '../../api/compute.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
-import { definedOf } from './defined.ts';
+import { overlaid } from './defined.ts';
 import { readConfiguration } from './files.ts';
 import { findInterpreter } from './resolve.ts';
 
@@ -21,7 +21,7 @@ export async function previewLaunch(
   { configurationName, configuration: inline, interpreter, path }: PreviewOf,
 ): Promise<{ arguments: string[]; interpreter: string | null }> {
   const named = configurationName ? (await readConfiguration(folder, configurationName)).configuration : {};
-  const configuration: RunConfiguration = { ...named, ...definedOf(inline) };
+  const configuration = overlaid(named, inline);
   const environment: Record<string, string> = path === undefined ? {} : { PATH: path };
   // Another machine's interpreter has other packages.
   const here = !configuration.target || configuration.target === localCompute;

@@ -7,6 +7,8 @@ import { RunyardError } from '../../api/errors.ts';
 import type { RunConfiguration } from '../../api/run-configuration.ts';
 import type { SpecEnvironment } from '../../protocol/messages.ts';
 import type { Launch } from '../launch.ts';
+import { layoutOf } from './distributed.ts';
+import { slurmOf, type SchedulerSettings } from './slurm.ts';
 
 /** Whether a file is among those that are run: in a folder, or in a snapshot of it. */
 export type IsFile = (relative: string) => Promise<boolean>;
@@ -57,7 +59,9 @@ export interface Submitter {
 }
 
 /** What a person has set of a target: null for this machine. Throws `not_found` for one that is not there. */
-export type SettingsOf = (compute: string) => Pick<ComputeSettings, 'interpreter'> | null;
+export type SettingsOf = (
+  compute: string,
+) => (Pick<ComputeSettings, 'interpreter'> & SchedulerSettings) | null;
 
 const python3 = 'python3';
 /** What no process can be given as an argument or variable. */
@@ -80,6 +84,8 @@ export async function resolveConfiguration(
   warnAboutUnused(configuration, warnings);
   const compute = configuration.target || localCompute;
   const settings = settingsOf(compute);
+  const layout = layoutOf(configuration, warnings);
+  const slurm = slurmOf(configuration, compute, settings, layout, warnings);
   const what = await whatToRun(folder, configuration, isFile);
   stringsOf(configuration.environment?.environmentVariables);
   stringsOf(configuration.environmentVariables);
@@ -102,6 +108,8 @@ export async function resolveConfiguration(
     },
     slots: configuration.resources?.slots ?? 1,
     gpus: configuration.resources?.gpus ?? 0,
+    ...layout,
+    slurm,
     maxSeconds: configuration.maxRunDurationSeconds ?? null,
   };
   const { isScript: _, ...kept } = launch;
@@ -231,20 +239,15 @@ async function isExecutable(file: string): Promise<boolean> {
 }
 
 function refuseUnsupported(configuration: RunConfiguration): void {
-  const refuse = (key: string, value: unknown, action: string): never => {
+  const { framework } = configuration;
+  if (framework === 'PySpark' || framework === 'CNTK') {
     throw new RunyardError(
       'bad_request',
-      `This version cannot run a configuration with ${key}: ${String(value)}.`,
+      `This version cannot run a configuration with framework: ${framework}.`,
       {
-        action,
+        action: 'Use framework: Python.',
       },
     );
-  };
-  if (configuration.framework === 'PySpark' || configuration.framework === 'CNTK') {
-    refuse('framework', configuration.framework, 'Use framework: Python.');
-  }
-  if ((configuration.nodeCount ?? 1) > 1) {
-    refuse('nodeCount', configuration.nodeCount, 'This machine is one node: set nodeCount: 1.');
   }
 }
 
@@ -253,8 +256,5 @@ function warnAboutUnused(configuration: RunConfiguration, warnings: string[]): v
   for (const key of ['data', 'dataReferences', 'outputData'] as const) {
     const section = configuration[key];
     if (section && Object.keys(section).length > 0) warnings.push(`The section "${key}" is not used yet.`);
-  }
-  if (configuration.communicator && configuration.communicator !== 'None') {
-    warnings.push(`communicator: ${configuration.communicator} is not used: one process is started.`);
   }
 }
