@@ -8,13 +8,17 @@ import {
   type UpdateComputeRequest,
 } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
+import { clusterChanges, clusterOptions, type SlurmFlags } from './cluster-options.ts';
+import { describe, listHead, listRow, partitionTable, stateWord } from './compute-views.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { counted, formatBytes, print, table } from './output.ts';
 import { agentSocket, answeringPrompts, connectFirst } from './prompting.ts';
 import { failed, type Register } from './register.ts';
 import { submitterEnvironment } from './submitter.ts';
 
-interface SettingOptions {
+interface SettingOptions extends SlurmFlags {
+  scheduler?: string;
+  local?: boolean;
   host?: string;
   user?: string;
   port?: string;
@@ -31,16 +35,13 @@ interface SettingOptions {
 
 /** `runyard compute ...` */
 export function addComputeCommands(program: Command, register: Register): void {
-  const compute = program.command('compute').description('Compute targets: this machine, and hosts over SSH');
+  const compute = program
+    .command('compute')
+    .description('Compute targets: this machine, hosts over SSH, Slurm clusters');
 
   register(compute.command('list').description('Compute targets, their load and queues'), async (context) => {
     const { computes } = await context.client.call('listComputes');
-    print(context.json, computes, () =>
-      table(
-        ['COMPUTE', 'ADDRESS', 'STATE', 'RUNNING', 'QUEUED', 'CPU', 'MEMORY', 'GPU', 'PROBLEM'],
-        computes.map(row),
-      ),
-    );
+    print(context.json, computes, () => table(listHead, computes.map(listRow)));
   });
 
   register(
@@ -49,10 +50,17 @@ export function addComputeCommands(program: Command, register: Register): void {
         .command('add')
         .argument('<name>', 'how the target is called here')
         .argument('[host]', 'an alias of your ssh configuration, or [user@]host[:port]; by default the name')
-        .description('Add a host over SSH'),
+        .description('Add a host over SSH, or a Slurm cluster by its login node')
+        .option('--local', 'no host: this machine, where it is the login node of a Slurm cluster'),
     ),
     async (context, [name, host], options: SettingOptions) => {
-      const body = { ...addressOf(host ?? name!), ...settingsOf(options), name: name! } as AddComputeRequest;
+      if (options.local && host !== undefined) {
+        throw new RunyardError('bad_request', `--local is this machine; ${host} is another one.`, {
+          action: 'Leave one of the two out.',
+        });
+      }
+      const where = options.local ? ({ host: null, scheduler: 'slurm' } as const) : addressOf(host ?? name!);
+      const body = { ...where, ...settingsOf(options), name: name! } as AddComputeRequest;
       const added = await context.client.call('addCompute', { body });
       print(
         context.json,
@@ -95,6 +103,29 @@ export function addComputeCommands(program: Command, register: Register): void {
     async (context, [name]) => {
       const found = await context.client.call('getCompute', { params: { compute: name! } });
       print(context.json, found, () => describe(found));
+    },
+  );
+
+  register(
+    compute
+      .command('partitions')
+      .argument('<name>', 'a Slurm cluster among the compute targets')
+      .description('Partitions of a Slurm cluster: limits, and what is idle now'),
+    async (context, [name]) => {
+      const { settings } = await context.client.call('getCompute', { params: { compute: name! } });
+      if (settings?.scheduler !== 'slurm') {
+        throw new RunyardError('bad_request', `The compute target ${name} is no Slurm cluster.`, {
+          action: 'Where its host is a login node: runyard compute edit NAME --scheduler slurm',
+        });
+      }
+      await connectFirst(context, name!);
+      const { cluster } = await context.client.call('getCompute', { params: { compute: name! } });
+      if (!cluster || cluster.problem) {
+        throw new RunyardError('unavailable', cluster?.problem ?? 'Slurm does not answer.', {
+          action: cluster?.action ?? `Look at it with "runyard compute test ${name}".`,
+        });
+      }
+      print(context.json, cluster.partitions, () => partitionTable(cluster));
     },
   );
 
@@ -215,7 +246,7 @@ export function addComputeCommands(program: Command, register: Register): void {
 }
 
 function settings(command: Command): Command {
-  return command
+  command
     .option('--user <name>', 'who signs in; by default what the ssh configuration says')
     .option('--port <n>', 'the port; by default what the ssh configuration says')
     .option('--transport <kind>', 'auto (the default), builtin, or system (the ssh of this machine)')
@@ -233,6 +264,7 @@ function settings(command: Command): Command {
       'days after which the folder of a collected run goes from the host; by default 14',
     )
     .option('--keep-bytes <n>', 'bytes above which the oldest go earlier; by default 50000000000 (50 GB)');
+  return clusterOptions(command);
 }
 
 /** `[user@]host[:port]`; an IPv6 address with a port stands in brackets. */
@@ -269,6 +301,7 @@ function settingsOf(options: SettingOptions): UpdateComputeRequest {
           },
         }
       : {}),
+    ...clusterChanges(options),
   };
 }
 
@@ -284,65 +317,8 @@ function number(text: string, option: string): number {
   return value;
 }
 
-/** The words of the Compute view; `idle` is what programs read. */
-function stateWord(name: string, state: Compute['state']): string {
-  if (name === localCompute) return 'ready';
-  return state === 'idle' ? 'not connected' : state === 'attention' ? 'waits for you' : state;
-}
-
-function row({ name, address, state, load, problem }: Compute): string[] {
-  const percent = (value: number | null) => (value === null ? '-' : `${Math.round(value * 100)} %`);
-  const busy = load?.gpus.filter(({ utilisation }) => (utilisation ?? 0) > 0.05).length ?? 0;
-  return [
-    name,
-    address ?? '-',
-    stateWord(name, state),
-    load ? `${load.running}/${load.slots}` : '-',
-    load ? String(load.queued) : '-',
-    percent(load?.cpu ?? null),
-    load?.memoryUsed && load.memoryTotal
-      ? `${formatBytes(load.memoryUsed)}/${formatBytes(load.memoryTotal)}`
-      : '-',
-    load && load.gpus.length > 0 ? `${busy}/${load.gpus.length}` : '-',
-    problem ?? '',
-  ];
-}
-
 function describeBriefly({ name, address }: Compute): string {
-  return `${name} (${address})`;
-}
-
-function describe(compute: Compute): string[] {
-  const { settings, facts, load } = compute;
-  const pairs: [string, string][] = [
-    ['compute', compute.name],
-    ['address', compute.address ?? 'this machine'],
-    [
-      'state',
-      `${stateWord(compute.name, compute.state)}${compute.transport ? ` (${compute.transport})` : ''}`,
-    ],
-  ];
-  if (compute.problem) pairs.push(['problem', [compute.problem, compute.action].filter(Boolean).join(' ')]);
-  if (facts) {
-    pairs.push(['host', `${facts.hostname}, ${facts.os} ${facts.arch}, Python ${facts.python}`]);
-    pairs.push(['size', `${facts.cpus} CPUs, ${formatBytes(facts.memoryBytes)} of memory`]);
-    for (const { index, name } of facts.gpus) pairs.push([`gpu ${index}`, name ?? '-']);
-    pairs.push(['folder', facts.root]);
-  }
-  if (load) {
-    pairs.push(['queue', `${load.running} of ${load.slots} running, ${load.queued} waiting`]);
-    if (load.cpu !== null) pairs.push(['cpu', `${Math.round(load.cpu * 100)} %`]);
-    if (load.diskFree !== null) pairs.push(['disk', `${formatBytes(load.diskFree)} free`]);
-  }
-  if (settings) {
-    for (const line of settings.setup) pairs.push(['set-up', line]);
-    if (settings.configFile) pairs.push(['ssh config', settings.configFile]);
-    pairs.push(['python', settings.interpreter ?? 'python3 of the PATH there']);
-    pairs.push(['detach', settings.detach]);
-    pairs.push(['keeps', `${settings.keep.days} days, ${formatBytes(settings.keep.bytes)}`]);
-  }
-  const width = Math.max(...pairs.map(([name]) => name.length));
-  return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+  return `${name} (${address ?? 'this machine'})`;
 }
 
 const marks = { ok: 'ok  ', warning: 'WARN', failed: 'FAIL', skipped: '-   ' } as const;

@@ -7,6 +7,7 @@ import { localCompute } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { SubmitRequest } from '../api/requests.ts';
 import { isTerminal } from '../api/run-status.ts';
+import { jobConfiguration, jobOptions, type JobFlags } from './cluster-options.ts';
 import type { Context } from './context.ts';
 import { writeFileFrom } from './download.ts';
 import { followLog, waitForEnd } from './follow.ts';
@@ -19,7 +20,7 @@ import { fetchFiles, sayWhatStayed } from './fetch.ts';
 import { failed, type Register } from './register.ts';
 import { submitterEnvironment } from './submitter.ts';
 
-interface SubmitOptions {
+interface SubmitOptions extends JobFlags {
   config?: string;
   script?: string;
   args?: string[];
@@ -36,7 +37,7 @@ interface SubmitOptions {
   follow?: boolean;
 }
 
-interface RerunOptions {
+interface RerunOptions extends JobFlags {
   /** False for `--no-args`. */
   args?: string[] | boolean;
   compute?: string;
@@ -58,40 +59,45 @@ export function addRunCommands(program: Command, register: Register): void {
   const run = program.command('run').description('Runs: submit, watch, cancel, compare');
 
   register(
-    run
-      .command('submit')
-      .argument('<folder>', 'the folder that is sent')
-      .argument('[arguments...]', "the script's arguments, after everything else: -- --lr 0.1 --epochs 5")
-      .description('Submit a folder')
-      .option(
-        '--config <name>',
-        'a run configuration of the folder (.runyard/<name>.runconfig or .azureml/...)',
-      )
-      .option('--script <file>', 'the Python script, relative to the folder')
-      .option(
-        '--args <arguments...>',
-        'its arguments, where none begins with "-"; else write them after "--"',
-      )
-      .option('--command <line>', 'a shell command instead of a script')
-      .option(
-        '--experiment <name>',
-        'the experiment; by default what the configuration says, else the folder',
-      )
-      .option('--compute <name>', 'the compute target; by default what the configuration says, else local')
-      .option(
-        '--python <interpreter>',
-        'the interpreter; by default python3 of your PATH, on a host what its compute target says',
-      )
-      .option(
-        '--environment <environment>',
-        'a registered one (name or name:version), or the path of a requirements.txt, environment.yml, pyproject.toml, Dockerfile',
-      )
-      .option('--image <name>', 'in a container of this image; packages of an --environment file go into it')
-      .option('--name <name>', "the run's display name")
-      .option('--tag <key=value...>', 'a tag')
-      .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
-      .option('--wait', 'wait for the end; exit code 1 when the run failed')
-      .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
+    jobOptions(
+      run
+        .command('submit')
+        .argument('<folder>', 'the folder that is sent')
+        .argument('[arguments...]', "the script's arguments, after everything else: -- --lr 0.1 --epochs 5")
+        .description('Submit a folder')
+        .option(
+          '--config <name>',
+          'a run configuration of the folder (.runyard/<name>.runconfig or .azureml/...)',
+        )
+        .option('--script <file>', 'the Python script, relative to the folder')
+        .option(
+          '--args <arguments...>',
+          'its arguments, where none begins with "-"; else write them after "--"',
+        )
+        .option('--command <line>', 'a shell command instead of a script')
+        .option(
+          '--experiment <name>',
+          'the experiment; by default what the configuration says, else the folder',
+        )
+        .option('--compute <name>', 'the compute target; by default what the configuration says, else local')
+        .option(
+          '--python <interpreter>',
+          'the interpreter; by default python3 of your PATH, on a host what its compute target says',
+        )
+        .option(
+          '--environment <environment>',
+          'a registered one (name or name:version), or the path of a requirements.txt, environment.yml, pyproject.toml, Dockerfile',
+        )
+        .option(
+          '--image <name>',
+          'in a container of this image; packages of an --environment file go into it',
+        )
+        .option('--name <name>', "the run's display name")
+        .option('--tag <key=value...>', 'a tag')
+        .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
+        .option('--wait', 'wait for the end; exit code 1 when the run failed')
+        .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
+    ),
     submit,
   );
 
@@ -225,31 +231,34 @@ export function addRunCommands(program: Command, register: Register): void {
   );
 
   register(
-    run
-      .command('rerun')
-      .argument('<run>', 'the id of a run, in full')
-      .argument('[arguments...]', 'other arguments for the script, after everything else: -- --lr 0.1')
-      .description('The same snapshot again, with the same configuration or with some of it changed')
-      .option(
-        '--args <arguments...>',
-        'other arguments, where none begins with "-"; else write them after "--"',
-      )
-      .option('--no-args', 'no arguments')
-      .option('--compute <name>', 'another compute target; local is this machine')
-      .option('--experiment <name>', 'another experiment')
-      .option('--python <interpreter>', 'another interpreter')
-      .option('--environment <environment>', 'another environment, as in "run submit"')
-      .option('--image <name>', 'in a container of this image')
-      .option('--name <name>', "the new run's display name")
-      .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
-      .option('--wait', 'wait for the end; exit code 1 when the run failed')
-      .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
+    jobOptions(
+      run
+        .command('rerun')
+        .argument('<run>', 'the id of a run, in full')
+        .argument('[arguments...]', 'other arguments for the script, after everything else: -- --lr 0.1')
+        .description('The same snapshot again, with the same configuration or with some of it changed')
+        .option(
+          '--args <arguments...>',
+          'other arguments, where none begins with "-"; else write them after "--"',
+        )
+        .option('--no-args', 'no arguments')
+        .option('--compute <name>', 'another compute target; local is this machine')
+        .option('--experiment <name>', 'another experiment')
+        .option('--python <interpreter>', 'another interpreter')
+        .option('--environment <environment>', 'another environment, as in "run submit"')
+        .option('--image <name>', 'in a container of this image')
+        .option('--name <name>', "the new run's display name")
+        .option('--even-if-away', 'also when the host cannot be reached now: the run waits for it')
+        .option('--wait', 'wait for the end; exit code 1 when the run failed')
+        .option('--follow', 'show the log until the end; exit code 1 when the run failed'),
+    ),
     async (context, [id, ...given], options: RerunOptions) => {
       const args = [...(Array.isArray(options.args) ? options.args : []), ...given];
       const configuration = {
         ...(args.length > 0 || options.args === false ? { arguments: args } : {}),
         ...(options.compute ? { target: options.compute } : {}),
         ...inImage(options),
+        ...jobConfiguration(options),
       };
       const body = {
         ...(Object.keys(configuration).length > 0 ? { configuration } : {}),
@@ -325,6 +334,7 @@ async function submit(context: Context, [folder, ...given]: string[], options: S
     ...(options.command ? { command: options.command, script: null } : {}),
     ...(options.compute ? { target: options.compute } : {}),
     ...inImage(options),
+    ...jobConfiguration(options),
   };
   const absolute = path.resolve(folder!);
   const body: SubmitRequest = {

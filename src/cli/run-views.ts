@@ -1,4 +1,4 @@
-import type { RunDetail } from '../api/entities.ts';
+import type { RunDetail, RunScheduler } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import type { Context } from './context.ts';
 import { formatDuration, formatTime, print, table } from './output.ts';
@@ -53,6 +53,8 @@ export function describe(run: RunDetail): string[] {
     ['experiment', run.experiment],
     ['status', `${run.status}${run.statusReason ? ` - ${run.statusReason}` : ''}`],
     ['compute', run.compute],
+    ...(run.scheduler ? schedulerPairs(run.scheduler) : []),
+    ...(run.attempts > 1 ? [['attempts', String(run.attempts)] as [string, string]] : []),
     ['environment', run.environment.label],
     ['command', run.command.join(' ')],
     ['folder', run.sourceDirectory],
@@ -82,4 +84,22 @@ export function describe(run: RunDetail): string[] {
   if (run.error) pairs.push(['error', run.error.message]);
   const width = Math.max(...pairs.map(([name]) => name.length));
   return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+/** What Slurm says of the run's job. */
+function schedulerPairs(scheduler: RunScheduler): [string, string][] {
+  const { job, state, reason, partition, nodes, position, priority, expectedStart, timeLimitAt, restarts } =
+    scheduler;
+  const pairs: [string, string | null][] = [
+    ['slurm job', String(job)],
+    ['slurm state', reason === null ? state : `${state} (${reason})`],
+    ['partition', partition],
+    ['nodes', nodes],
+    ['place', position === null ? null : `${position}${partition === null ? '' : ` in ${partition}`}`],
+    ['priority', priority === null ? null : String(priority)],
+    ['expected', expectedStart === null ? null : formatTime(expectedStart)],
+    ['time limit', timeLimitAt === null ? null : formatTime(timeLimitAt)],
+    ['restarts', restarts === 0 ? null : String(restarts)],
+  ];
+  return pairs.filter((pair): pair is [string, string] => pair[1] !== null);
 }
