@@ -2,7 +2,8 @@ import type { ConnectionStep } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
 import { plainText } from './plain-text.ts';
 
-type Finding = Partial<Pick<ConnectionStep, 'state' | 'action'>> & {
+/** What a step has found out; it is `ok` where nothing else is said. */
+export type Finding = Partial<Pick<ConnectionStep, 'state' | 'action'>> & {
   detail: string;
   fix?: ConnectionStep['fix'];
 };

@@ -3,6 +3,7 @@ import type { ComputeSettings, ConnectionTest } from '../api/compute.ts';
 import { canarySchema } from '../protocol/messages.ts';
 import type { Connection, Host } from './host.ts';
 import { Steps } from './steps.ts';
+import { loginNode, lookAtCluster } from './test-cluster.ts';
 
 /** What a session leaves is ended within moments of its end. */
 const survivalMs = 3000;
@@ -23,11 +24,17 @@ export async function testConnection(
   try {
     connection = await host.openAnother(steps);
     const began = Date.now();
-    await lookAtHost(connection, began, steps);
+    const isCluster = settings?.scheduler === 'slurm';
+    await lookAtHost(connection, began, steps, isCluster);
     await lookAtEngine(connection, steps, variables);
     if (settings) {
       await lookAtInterpreter(connection, settings, steps);
-      connection = await lookAtSurvival(host, connection, settings, steps);
+      // What a job needs goes on without us: the cluster starts it.
+      if (isCluster) await lookAtCluster(connection, settings, steps);
+      else {
+        if (connection.hello.facts.slurm) steps.done('login-node', 'Login node', loginNode);
+        connection = await lookAtSurvival(host, connection, settings, steps);
+      }
     }
   } catch (error) {
     // A step that failed has said so; anything else is the line that broke.
@@ -41,7 +48,12 @@ export async function testConnection(
   return { ok, steps: steps.all };
 }
 
-async function lookAtHost({ channel, hello }: Connection, began: number, steps: Steps): Promise<void> {
+async function lookAtHost(
+  { channel, hello }: Connection,
+  began: number,
+  steps: Steps,
+  isCluster: boolean,
+): Promise<void> {
   const { result } = await channel.request<{
     disk_free?: number;
     running: number;
@@ -57,7 +69,7 @@ async function lookAtHost({ channel, hello }: Connection, began: number, steps: 
       action: 'Free some room there, or set the folder of this compute target to another disk.',
     });
   } else steps.done('room', 'Room', { detail: `${(free / 1e9).toFixed(1)} GB are free in ${hello.root}.` });
-  steps.done('queue', 'Queue', { detail: queue });
+  if (!isCluster) steps.done('queue', 'Queue', { detail: queue });
   const time = hello.facts.time;
   if (typeof time === 'number' && Math.abs(time - began) > skewMs) {
     steps.done('clock', 'Clock', {

@@ -118,6 +118,7 @@ const compute: Compute = {
   state: 'connected',
   problem: null,
   action: null,
+  secretKey: null,
   transport: 'builtin',
   facts: null,
   load: null,
