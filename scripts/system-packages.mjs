@@ -90,6 +90,12 @@ function findAdmin(program) {
   return which(program) ?? [`/usr/sbin/${program}`, `/sbin/${program}`].find(existsSync);
 }
 
+/** Whether the system's Python has modules, without the seconds that an import of them takes. */
+function hasModules(names) {
+  const test = `import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ${JSON.stringify(names)})))`;
+  return output('/usr/bin/python3', ['-c', test]) === undefined ? undefined : '/usr/bin/python3';
+}
+
 function hasFont(dir) {
   if (!existsSync(dir)) return undefined;
   const fonts = readdirSync(dir, { recursive: true, encoding: 'utf8' });
@@ -158,6 +164,34 @@ export const needs = {
   registry: {
     find: () => which('docker-registry'),
     packages: ['docker-registry'],
+    suites: ['contract'],
+    optional: true,
+  },
+  // The clusters of test/rig/slurm, likewise, and what the examples for several machines run on.
+  slurm: {
+    find: () =>
+      [which('sbatch'), findAdmin('slurmctld'), findAdmin('slurmd')].find((file, _, all) =>
+        all.every(Boolean),
+      ),
+    packages: ['slurm-wlm'],
+    suites: ['contract', 'python'],
+    optional: true,
+  },
+  munge: {
+    find: () => findAdmin('munged'),
+    packages: ['munge'],
+    suites: ['contract', 'python'],
+    optional: true,
+  },
+  torch: {
+    find: () => hasModules(['torch']),
+    packages: ['python3-torch'],
+    suites: ['contract'],
+    optional: true,
+  },
+  mpi: {
+    find: () => (which('mpirun') ? hasModules(['mpi4py']) : undefined),
+    packages: ['openmpi-bin', 'python3-mpi4py'],
     suites: ['contract'],
     optional: true,
   },
