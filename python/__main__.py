@@ -1,5 +1,5 @@
 """The agent's entry: `serve --root DIR --nonce N [--blobs DIR]...`, `supervise ...` and `build ...` (started by it),
-`--version`."""
+`node ...` and `rank ...` (started by a supervisor), `--version`."""
 
 import os
 import sys
@@ -44,6 +44,17 @@ def main(arguments):
             from runyard_agent import supervise
             return supervise.main(found["--root"][0], found["--run"][0], int(found["--attempt"][0]),
                                   int(found["--lock"][0]))
+    if command == "node":
+        found = options(arguments[1:], ("--file", "--node", "--program"))
+        if found and len(found["--file"]) == 1 and all(len(values) < 2 for values in found.values()):
+            from runyard_agent import node
+            return node.main(found["--file"][0], int(found["--node"][0]) if found["--node"] else None,
+                             found["--program"][0] if found["--program"] else None)
+    if command == "rank":
+        found = options(arguments[1:], ("--file", "--program"))
+        if found and all(len(values) == 1 for values in found.values()):
+            from runyard_agent import rank
+            return rank.main(found["--file"][0], found["--program"][0])
     if command == "build":
         found = options(arguments[1:], ("--root", "--key", "--build", "--lock"))
         if found and all(len(values) == 1 for values in found.values()):

@@ -39,11 +39,11 @@ def error(code, message, log):
     return {"code": code, "message": message, "tail": tail_of(log)}
 
 
-def of_exit(exit_code, folder, log):
-    """The error of a command that ended with `exit_code` other than 0."""
+def of_exit(exit_code, folder, log, who="The script"):
+    """The error of a command (`who`, for people) that ended with `exit_code` other than 0."""
     tail = tail_of(log)
     detail = last_complaint(tail)
-    message = "The script failed with exit code %d%s" % (exit_code, ": " + detail if detail else ".")
+    message = "%s failed with exit code %d%s" % (who, exit_code, ": " + detail if detail else ".")
     code = "exit"
     if _FULL in tail or _is_full(folder):
         code = "no_space"
@@ -51,18 +51,19 @@ def of_exit(exit_code, folder, log):
     return {"code": code, "message": message, "tail": tail}
 
 
-def of_signal(number, out_of_memory, folder, log):
-    """The error of a command that a signal ended which was not ours."""
+def of_signal(number, out_of_memory, folder, log, who="The script"):
+    """The error of a command (`who`, for people) that a signal ended which was not ours."""
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = "signal %d" % number
     if out_of_memory:
-        return error("out_of_memory", "The host ran out of memory and its kernel killed the script.", log)
+        whom = who[:1].lower() + who[1:]
+        return error("out_of_memory", "The host ran out of memory and its kernel killed %s." % whom, log)
     if number == getattr(signal, "SIGXFSZ", -1) or (number == signal.SIGBUS and _is_full(folder)):
-        return error("no_space", "The script was ended by %s: it may write no more to the disk." % name, log)
+        return error("no_space", "%s was ended by %s: it may write no more to the disk." % (who, name), log)
     hint = " Another person or the system's memory guard may have done it." if number == signal.SIGKILL else ""
-    return error("signal", "The script was ended by %s (signal %d).%s" % (name, number, hint), log)
+    return error("signal", "%s was ended by %s (signal %d).%s" % (who, name, number, hint), log)
 
 
 def last_complaint(tail):

@@ -55,10 +55,15 @@ def _start_command(guardian, ready, variables, agent_folder, gpus):
         if spec.get("python") and ready.interpreter is not None:
             spec = dict(spec, command=[ready.interpreter] + spec["command"][1:])
     variables = environment.complete(guardian.attempt, spec, variables, agent_folder, gpus)
+    started, own = spec, variables
+    if _several(guardian) is not None:
+        guardian.several.write(command.argv_of(spec), variables)
+        started = dict(spec, command=guardian.several.argv(), shell=None)
+        own = guardian.several.variables()
     guardian.memory_kills = failure.MemoryKills()
     guardian.subreaper = prctl.become_subreaper()
     try:
-        guardian.tree.command = command.start(spec, variables, guardian.attempt.code, guardian.attempt.log)
+        guardian.tree.command = command.start(started, own, guardian.attempt.code, guardian.attempt.log)
     except OSError as error:
         raise from_os_error(error, "starting the command")
     guardian.has_begun(guardian.tree.command)
@@ -68,12 +73,21 @@ def _start_command(guardian, ready, variables, agent_folder, gpus):
         guardian.list_packages(facts, argv, variables)
 
 
+def _several(guardian):
+    """The processes of the run where the command has several; who knows its nodes has made it before."""
+    if guardian.several is None and guardian.spec.get("distributed") is not None:
+        from .distributed import Several  # late, as containers
+        guardian.several = Several(guardian.attempt, guardian.spec)
+    return guardian.several
+
+
 def _start_container(guardian, ready, variables, agent_folder, gpus):
     """Starts the container in which the command runs."""
     from . import engine
     from .container import MissingImage
     from .container_run import ContainerRun
     where = guardian.drive(engine.get(guardian.attempt.root, variables))
+    _several(guardian)
     guardian.container = ContainerRun(guardian, where, ready, gpus)
     try:
         guardian.container.start(agent_folder)

@@ -55,6 +55,7 @@ class Supervisor(object):
         self.wakeup = Wakeup()
         self.monitor = None
         self.container = None  # the ContainerRun, where the command runs in one
+        self.several = None  # the Several, where the command runs in several processes
         self.waiting = None  # for its environment; held until the end, as what is in use
         self.packages = None
         self.started = None
@@ -167,8 +168,11 @@ class Supervisor(object):
                 error = failure.of_exit(code, self.attempt.folder, self.attempt.log)
                 if code == 137 and self.memory_kills.any():
                     error = failure.of_signal(9, True, self.attempt.folder, self.attempt.log)
-        how = "was ended by signal %d" % number if number else "ended with exit code %d" % code
-        self.record.change("Finalizing", "The command %s" % how, exit_code=code, signal=number)
+        how = "The command " + ("was ended by signal %d" % number if number else "ended with exit code %d" % code)
+        if error is not None and self.several is not None:
+            # Its own end says little: a rank has failed.
+            code, number, error, how = self.several.failure(self._rest) or (code, number, error, how)
+        self.record.change("Finalizing", how, exit_code=code, signal=number)
         rest = self._end_tree(self.spec["grace_seconds"])
         self._seal("Failed" if error else "Completed", (error["message"] if error else "The command " + how) + rest,
                    error=error)
@@ -209,7 +213,10 @@ class Supervisor(object):
             return self.container.end(min(float(grace), LONGEST_GRACE))
         if self.tree.command is None:
             return ""
-        return end_tree(self.tree, min(float(grace), LONGEST_GRACE), self._rest)
+        grace = min(float(grace), LONGEST_GRACE)
+        if self.several is not None:
+            grace = self.several.ask(self.tree, grace, self._rest)
+        return end_tree(self.tree, grace, self._rest)
 
     def _rest(self, pause):
         """Sleeps so long at most while the end is under way."""
@@ -219,6 +226,8 @@ class Supervisor(object):
     def _seal(self, state, reason, **members):
         """Writes the end; on a full disk it waits for room, without holding others up."""
         self._let_go(0 if state == "Canceled" else PACKAGES)
+        if self.several is not None:
+            self.several.forget()
         _remove(self.attempt.environment)
         self.record.change(state, reason, supervisor=None, pid=None, queue=None, **members)
         self.line.withdraw(self.launch.get("ticket"))
