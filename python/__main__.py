@@ -44,6 +44,17 @@ def main(arguments):
             from runyard_agent import supervise
             return supervise.main(found["--root"][0], found["--run"][0], int(found["--attempt"][0]),
                                   int(found["--lock"][0]))
+    if command == "dispatch":
+        found = options(arguments[1:], ("--root", "--lock"))
+        if found and all(len(values) == 1 for values in found.values()):
+            from runyard_agent import dispatch
+            return dispatch.main(found["--root"][0], int(found["--lock"][0]))
+    if command == "job":
+        found = options(arguments[1:], ("--root", "--run", "--attempt", "--kill-wait"))
+        if found and all(len(values) == 1 for values in found.values()):
+            from runyard_agent import job
+            return job.main(found["--root"][0], found["--run"][0], int(found["--attempt"][0]),
+                            int(found["--kill-wait"][0]))
     if command == "node":
         found = options(arguments[1:], ("--file", "--node", "--program"))
         if found and len(found["--file"]) == 1 and all(len(values) < 2 for values in found.values()):

@@ -10,16 +10,17 @@ _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDI
          "DYLD_LIBRARY_PATH")
 
 
-def start(arguments, output, kept=None, detached=True, scope=None):
+def start(arguments, output, kept=None, detached=True, scope=None, variables=None):
     """Starts `arguments` with its output appended to `output` (a path, or a descriptor), and with the descriptor
     `kept` as its 3. Gives its pid when not `detached`.
 
     A detached one belongs to init at once; one that is not stays a child of the caller (a supervisor, whose
     orphans come back to it and who must know them from its run's processes). With `scope` (a description) it is
     started by the user's systemd, out of the reach of what ends a session; where that does not work it is started
-    as without, and its output says so.
+    as without, and its output says so. `variables` are those it has; a few of this process where none are given.
     """
-    variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    if variables is None:
+        variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
     pid = os.fork()
     if pid == 0:
         try:

@@ -4,8 +4,9 @@ import os
 import sys
 import time
 
-from . import gpus
+from . import gpus, slurm
 from .host import boot_id, cpu_count, memory_total
+from .tool import output_of
 
 
 def facts(root):
@@ -22,4 +23,13 @@ def facts(root):
         "gpus": gpus.listed(root),
         "boot": boot_id(),
         "time": int(time.time() * 1000),
+        "slurm": _slurm(),
     }
+
+
+def _slurm():
+    """Where jobs can be given to Slurm from here: its version."""
+    if not slurm.present():
+        return None
+    said = output_of(["sbatch", "--version"], seconds=5)
+    return {"version": said.replace("slurm", "").strip() if said else ""}

@@ -57,7 +57,7 @@ def prepare_root(root):
     os.makedirs(root, mode=0o700, exist_ok=True)
     if os.stat(root).st_uid == os.getuid():
         os.chmod(root, 0o700)
-    for name in ("agent", "blobs", "queue/tickets", "queue/slots", "runs"):
+    for name in ("agent", "blobs", "queue/tickets", "queue/slots", "runs", "slurm/tickets"):
         os.makedirs(os.path.join(root, name), mode=0o700, exist_ok=True)
 
 

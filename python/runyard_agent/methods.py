@@ -16,6 +16,8 @@ from .locks import is_held, try_lock
 from .predecessor import take_over
 from .record import TERMINAL, Record, now_ms, read_status, state_of
 from .removal import set_apart
+from .slurm_attempt import is_job
+from .slurm_methods import SlurmMethods, latest_of
 from .spec import check_variables
 from .submit import submit
 
@@ -46,6 +48,8 @@ class Methods(object):
             "run.collected": self._collected, "run.delete": self._delete,
         }
         self._table.update(EnvironmentMethods(server.root, server.store).table)
+        self._slurm = SlurmMethods(server.root, server.slurm)
+        self._table.update(self._slurm.table)
 
     def call(self, method, params, payload):
         """The answer to one request. AgentError unsupported for an unknown method."""
@@ -119,7 +123,7 @@ class Methods(object):
         yield from gpus.ask(self._root)
         attempt, result = yield from submit(self._root, self._store, self._line, params)
         if not result["existing"] or result["state"] not in TERMINAL:
-            self._server.recovery.living[attempt.key] = attempt
+            self._server.recovery.add(attempt)
         self._server.kick()
         return result, b""
 
@@ -127,9 +131,11 @@ class Methods(object):
         attempt = self._attempt(params)
         reason = params.get("reason")
         reason = reason if isinstance(reason, str) and reason else "Canceled"
-        if self._state(attempt) in TERMINAL and not is_held(attempt.lock):
+        if self._state(attempt) in TERMINAL and not is_job(attempt) and not is_held(attempt.lock):
             return {}, b""
         written = _write_cancel(attempt, reason)
+        if is_job(attempt):
+            return self._cancel_job(attempt, reason, written)
         lock = try_lock(attempt.lock)
         if lock is None:
             # On a full disk the signal alone must do.
@@ -139,6 +145,13 @@ class Methods(object):
                 self._cancel_waiting(attempt, reason)
             finally:
                 os.close(lock)
+        return {}, b""
+
+    def _cancel_job(self, attempt, reason, written):
+        latest = latest_of(attempt)
+        if latest is not attempt:
+            written = _write_cancel(latest, reason)
+        yield from self._slurm.cancel(latest, written)
         return {}, b""
 
     @staticmethod
@@ -265,10 +278,10 @@ class Methods(object):
         """A generator (turns) that raises AgentError conflict while an attempt lives."""
         # A supervisor lives on for some milliseconds after it has written the end.
         patience = 250
-        while self._state(attempt) in TERMINAL and is_held(attempt.lock) and patience:
+        while self._state(attempt) in TERMINAL and self._server.is_guarded(attempt) and patience:
             patience -= 1
             yield 0.02
-        if self._state(attempt) not in TERMINAL or is_held(attempt.lock):
+        if self._state(attempt) not in TERMINAL or self._server.is_guarded(attempt):
             raise AgentError("conflict", "Attempt %d of %s has not ended." % (attempt.number, attempt.run), action)
 
     @staticmethod
@@ -277,7 +290,7 @@ class Methods(object):
 
     def _full_status(self, attempt):
         status = read_status(attempt)
-        if status is not None and status["state"] == "Queued":
+        if status is not None and (status["state"] == "Queued" or is_job(attempt)):
             status.update(self._server.place_of(attempt) or {"queue": None})
         return status
 

@@ -12,7 +12,8 @@ import time
 from .atomic import read_object, write_bytes, write_json
 from .lines import LineFile
 
-TERMINAL = frozenset(["Completed", "Failed", "Canceled"])
+#: With Requeued only the attempt has ended.
+TERMINAL = frozenset(["Completed", "Failed", "Canceled", "Requeued"])
 _STATES = TERMINAL.union(["Queued", "Preparing", "Starting", "Running", "CancelRequested", "Finalizing"])
 
 #: A write that fails so does not succeed later by itself.
@@ -72,6 +73,13 @@ class Record(object):
         self._reserve = attempt.folder + "/reserve"
         self._events = LineFile(attempt.events)
         self._n = self._events.count
+        self.forsaken = False
+
+    def forsake(self):
+        """Somebody else has ended the attempt: nothing is written any more."""
+        self.forsaken = True
+        self._lines = []
+        self._status_waits = False
 
     @property
     def state(self):
@@ -101,6 +109,8 @@ class Record(object):
             self.status["ended"] = now
             for name in ("exit_code", "signal", "error"):
                 event[name] = self.status[name]
+            if state == "Requeued":
+                event["next"] = self.status.get("next")
         self._lines.append(json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n")
         self._status_waits = True
         self.write()
@@ -114,7 +124,7 @@ class Record(object):
 
     def write(self):
         """Writes what waits; True when everything is on disk."""
-        if not self._lines and not self._status_waits:
+        if self.forsaken or (not self._lines and not self._status_waits):
             return True
         for give_up_reserve in (False, True):
             try:

@@ -12,6 +12,7 @@ from .host import boot_id
 from .layout import all_attempts
 from .locks import is_held, try_lock
 from .record import TERMINAL, Record, state_of
+from .slurm_attempt import is_job
 
 #: Seconds between two looks at the living attempts.
 INTERVAL = 1.0
@@ -23,10 +24,11 @@ _PATIENCE = 20.0
 class Recovery(object):
     """Knows the attempts that have not ended and looks after those that nobody guards."""
 
-    def __init__(self, root, line, kicker):
+    def __init__(self, root, line, kicker, slurm):
         self._root = root
         self._line = line
         self._kicker = kicker
+        self._slurm = slurm  # looks after those that are jobs
         self.living = {}  # (run, attempt) -> Attempt
         self._busy = set()
         self.containers = ContainerSweep(root)
@@ -37,9 +39,14 @@ class Recovery(object):
             if count % 20 == 0:
                 yield
             if state_of(attempt) not in TERMINAL:
-                self.living[attempt.key] = attempt
+                self.add(attempt)
             else:
                 self.containers.add(attempt)
+
+    def add(self, attempt):
+        """An attempt that has not ended."""
+        living = self._slurm.living if is_job(attempt) else self.living
+        living[attempt.key] = attempt
 
     def watch(self, jobs):
         """A generator that looks after them for ever."""

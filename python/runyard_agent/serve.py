@@ -14,9 +14,15 @@ from .frames import PAYLOAD_LIMIT, ProtocolError
 from .jobs import Jobs
 from .launch import Kicker
 from .layout import prepare_root
+from .locks import is_held
 from .methods import Methods
+from .record import state_of
 from .recovery import Recovery
 from .removal import left_behind, remove, sweep_temporary
+from .slurm_attempt import is_job
+from .slurm_methods import is_over
+from .slurm_queue import SlurmQueue
+from .slurm_recovery import SlurmRecovery
 from .waiting_line import WaitingLine
 from .watch import WINDOW, Watch
 
@@ -38,7 +44,8 @@ class Serve(object):
         self.jobs = Jobs()
         self.watches = {}
         self._kicker = Kicker(root)
-        self.recovery = Recovery(root, self.line, self._kicker)
+        self.slurm = SlurmRecovery(root, SlurmQueue())
+        self.recovery = Recovery(root, self.line, self._kicker, self.slurm)
         self.clean_up = CleanUp(root, self.line)
         self._channel = Channel(0, 1)
         self._methods = Methods(self)
@@ -162,7 +169,7 @@ class Serve(object):
         are to come, the last of them."""
         number = self._next_watch
         self._next_watch += 1
-        self.watches[number] = Watch(number, attempt, self._channel, self.jobs, self.place_of)
+        self.watches[number] = Watch(number, attempt, self._channel, self.jobs, self)
         self.watches[number].take_cursors(cursors, more)
         return {"watch": number}
 
@@ -181,7 +188,10 @@ class Serve(object):
             hungry = [watch for watch in hungry if watch.hungry]
 
     def place_of(self, attempt):
-        """What a waiting attempt's status says of its place in the queue, None when it does not wait."""
+        """What a waiting attempt's status says of its place in the queue, None when it does not wait. Of a job of
+        Slurm also what it says later."""
+        if is_job(attempt):
+            return self.slurm.queue.describe(attempt, began=state_of(attempt) != "Queued") or None
         seq = self._tickets.get(attempt.key)
         if seq is None:
             seq = (read_object(attempt.launch) or {}).get("ticket")
@@ -191,6 +201,10 @@ class Serve(object):
                 self._tickets.clear()
             self._tickets[attempt.key] = seq
         return self.line.place(seq)
+
+    def is_guarded(self, attempt):
+        """Whether a supervisor may still write what its attempt's status is to be."""
+        return is_held(attempt.lock) and not (is_job(attempt) and is_over(self.slurm.queue, attempt))
 
     # Looking after the host's runs
 
@@ -203,6 +217,8 @@ class Serve(object):
 
     def _look_after_runs(self):
         yield from self.recovery.find()
+        self.jobs.add(self.slurm.queue.watch(self.slurm.needed))
+        self.jobs.add(self.slurm.watch())
         yield from self.recovery.watch(self.jobs)
 
 

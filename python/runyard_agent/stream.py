@@ -21,7 +21,7 @@ class Stream(object):
 
     def __init__(self, name, path, cursor=None):
         self.name = name
-        self._path = fs(path)
+        self.path = fs(path)
         self._lines = name.endswith(".jsonl")
         self._cursor = cursor
         self.generation = None
@@ -34,7 +34,7 @@ class Stream(object):
     def check(self, rest=False):
         """True when there are bytes to send. `rest`: also those after the last newline."""
         try:
-            found = os.lstat(self._path)
+            found = os.lstat(self.path)
         except OSError:
             return False
         if not stat.S_ISREG(found.st_mode):
@@ -52,7 +52,7 @@ class Stream(object):
         bytes given.
         """
         try:
-            fd = os.open(self._path, _FLAGS)
+            fd = os.open(self.path, _FLAGS)
         except OSError:
             return None
         try:

@@ -3,11 +3,12 @@
 import os
 import shutil
 
-from . import blobs, checks, environment, gpus, manifest, record, spec
+from . import blobs, checks, environment, gpus, manifest, record, slurm_tickets, spec
 from .atomic import write_json
 from .errors import AgentError
 from .launch import own_launcher
 from .layout import Attempt
+from .slurm_attempt import make_folders
 from .spec_environment import contexts
 
 #: Blobs looked up between two turns of the event loop.
@@ -31,14 +32,17 @@ def submit(root, store, line, params):
         for _ in check_manifest(folders, hash, "the environment's files"):
             yield
     resources = wanted["resources"]
-    if resources["gpus"] > len(gpus.listed(root)):
+    if wanted["slurm"] is None and resources["gpus"] > len(gpus.listed(root)):
         raise AgentError("bad_request", "The run asks for %d GPUs; this host has %d."
                          % (resources["gpus"], len(gpus.listed(root))), "Ask for fewer, or choose another target.")
     parent = os.path.dirname(attempt.folder)
     os.makedirs(parent, mode=0o700, exist_ok=True)
     temporary = "%s/.new-%d-%d" % (parent, attempt.number, os.getpid())
     try:
-        seq = _write(temporary, attempt, folders, line, wanted, environment.base(wanted, variables))
+        if wanted["slurm"] is not None:
+            seq = _write_job(temporary, attempt, folders, line, wanted)
+        else:
+            seq = _write(temporary, attempt, folders, line, wanted, environment.base(wanted, variables))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -55,13 +59,11 @@ def _existing(attempt):
 def _write(temporary, attempt, folders, line, wanted, variables):
     """Fills the temporary folder and moves it into place; None when another one was quicker."""
     shutil.rmtree(temporary, ignore_errors=True)
-    for name in ("", "/journal", "/user_logs", "/artifacts"):
-        os.mkdir(temporary + name, 0o700)
+    make_folders(temporary)
     write_json(temporary + "/spec.json", wanted)
     write_json(temporary + "/environment.json", variables)
     launcher = own_launcher()
     record.write_first(temporary, "Submitted")
-    os.close(os.open(temporary + "/supervisor.lock", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     with line.locked():
         if attempt.exists():
             return None
@@ -76,6 +78,26 @@ def _write(temporary, attempt, folders, line, wanted, variables):
             line.withdraw(seq)
             raise
     return seq
+
+
+def _write_job(temporary, attempt, folders, line, wanted):
+    """The same for a job of Slurm: its variables are those that the job has, and its queue is Slurm's."""
+    shutil.rmtree(temporary, ignore_errors=True)
+    make_folders(temporary)
+    os.mkdir(temporary + "/slurm", 0o700)
+    write_json(temporary + "/spec.json", wanted)
+    write_json(temporary + "/launch.json", {"ticket": None, "launcher": own_launcher(), "blobs": folders})
+    record.write_first(temporary, "Submitted")
+    with line.locked():
+        if attempt.exists():
+            return None
+        ticket = slurm_tickets.add(attempt.root, attempt)
+        try:
+            os.rename(temporary, attempt.folder)
+        except BaseException:
+            slurm_tickets.remove(ticket)
+            raise
+    return ticket
 
 
 def check_manifest(folders, hash, what):

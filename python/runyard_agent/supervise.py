@@ -174,8 +174,7 @@ class Supervisor(object):
             code, number, error, how = self.several.failure(self._rest) or (code, number, error, how)
         self.record.change("Finalizing", how, exit_code=code, signal=number)
         rest = self._end_tree(self.spec["grace_seconds"])
-        self._seal("Failed" if error else "Completed", (error["message"] if error else "The command " + how) + rest,
-                   error=error)
+        self._seal("Failed" if error else "Completed", (error["message"] if error else how) + rest, error=error)
 
     def _end_late(self, limit):
         message = "The time limit of %g s was reached." % limit
@@ -226,9 +225,9 @@ class Supervisor(object):
     def _seal(self, state, reason, **members):
         """Writes the end; on a full disk it waits for room, without holding others up."""
         self._let_go(0 if state == "Canceled" else PACKAGES)
+        _remove(self.attempt.environment)
         if self.several is not None:
             self.several.forget()
-        _remove(self.attempt.environment)
         self.record.change(state, reason, supervisor=None, pid=None, queue=None, **members)
         self.line.withdraw(self.launch.get("ticket"))
         while not self.record.write():
@@ -297,12 +296,16 @@ class Supervisor(object):
         self.tree.reap()
         self._housekeeping()
         if self.wakeup.told_to_end:
-            raise Stop("shutdown", "The supervisor was told to end (SIGTERM), as by a shutdown of the host.")
+            raise self.told_to_end()
         if self.wakeup.told_to_cancel:
             raise Stop("cancel", "Canceled")
         if self.wakeup.is_time_to_look() and os.path.exists(self.attempt.cancel):
             asked = read_object(self.attempt.cancel) or {}
             raise Stop("cancel", str(asked.get("reason") or "Canceled"))
+
+    def told_to_end(self):
+        """The Stop that SIGTERM means."""
+        return Stop("shutdown", "The supervisor was told to end (SIGTERM), as by a shutdown of the host.")
 
     def _housekeeping(self):
         now = time.monotonic()

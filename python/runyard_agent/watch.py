@@ -5,9 +5,11 @@ import os
 import time
 
 from . import artifacts
+from .atomic import read_object
 from .frames import PAYLOAD_LIMIT
-from .locks import is_held
 from .record import TERMINAL, read_status
+from .shared_files import SharedFiles
+from .slurm_attempt import is_job
 from .stream import CHUNK, Stream
 from .text import path_text
 
@@ -43,7 +45,7 @@ _FIXED = (("events.jsonl", "events.jsonl"), ("monitor.jsonl", "monitor.jsonl"),
 class Watch(object):
     """Sends what an attempt writes. `look` finds what is new, `send_some` sends one frame of it."""
 
-    def __init__(self, number, attempt, channel, jobs, place_of):
+    def __init__(self, number, attempt, channel, jobs, server):
         self.number = number
         self.attempt = attempt
         self.credit = WINDOW
@@ -52,7 +54,10 @@ class Watch(object):
         self._cursors = {}
         self._channel = channel
         self._jobs = jobs
-        self._place_of = place_of
+        self._place_of = server.place_of
+        self._is_guarded = server.is_guarded
+        self._job = is_job(attempt)
+        self._shared = SharedFiles(attempt.root) if self._job else None
         self._streams = {}
         self._hungry = []
         self._status_stamp = None
@@ -64,6 +69,7 @@ class Watch(object):
         self._next_logs = 0.0
         self._walking = False
         self._files = None
+        self._several = (read_object(attempt.spec) or {}).get("distributed") is not None
         self._last = False  # the state was terminal before the present look at the files
         self._draining = False
 
@@ -79,8 +85,12 @@ class Watch(object):
 
     def look(self, now):
         """Looks at everything that is due."""
+        if self._shared is not None and self._shared.delays:
+            self._refresh()
         terminal = self._look_at_status()
-        self._look_at_journal(now)
+        self._look_at_folder(now, self.attempt.journal, "journal/", ".jsonl")
+        if self._several:
+            self._look_at_folder(now, self.attempt.folder + "/user_logs", "user_logs/", ".txt")
         if terminal and not self._draining:
             # The run's processes are gone: what is there now is all. The final walk of logs/ comes first.
             if not self._walking:
@@ -136,15 +146,15 @@ class Watch(object):
         except OSError:
             return self._state in TERMINAL
         stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
-        place = self._place_of(self.attempt) if self._state in (None, "Queued") else None
+        place = self._place_of(self.attempt) if self._job or self._state in (None, "Queued") else None
         if stamp == self._status_stamp and place == self._place_stamp:
             return self._state in TERMINAL
         status = read_status(self.attempt)
         # The supervisor writes the end as its last deed: while it lives, an end is somebody else's word.
-        if status is None or (status["state"] in TERMINAL and is_held(self.attempt.lock)):
+        if status is None or (status["state"] in TERMINAL and self._is_guarded(self.attempt)):
             return False
         self._status_stamp, self._place_stamp = stamp, place
-        if status["state"] == "Queued" and place is not None:
+        if place is not None and (self._job or status["state"] == "Queued"):
             status.update(place)
         if status["state"] != self._state:
             self._state = status["state"]
@@ -152,8 +162,16 @@ class Watch(object):
         self._channel.send({"watch": self.number, "kind": "status", "status": status})
         return self._state in TERMINAL
 
-    def _look_at_journal(self, now):
-        folder = self.attempt.journal
+    def _refresh(self):
+        """What other hosts have written is seen from now on."""
+        for folder in (self.attempt.folder, self.attempt.journal, self.attempt.folder + "/user_logs"):
+            self._shared.refresh(folder)
+        self._shared.refresh_file(self.attempt.status)
+        for stream in self._streams.values():
+            self._shared.refresh_file(stream.path)
+
+    def _look_at_folder(self, now, folder, prefix, ending):
+        """Follows the files in a folder that have this ending."""
         try:
             stamp = os.stat(folder).st_mtime_ns
         except OSError:
@@ -164,8 +182,8 @@ class Watch(object):
             return
         self._folders[folder] = (stamp, now)
         for name in sorted(os.listdir(folder)):
-            if name.endswith(".jsonl"):
-                self._open("journal/" + path_text(name), folder + "/" + name)
+            if name.endswith(ending):
+                self._open(prefix + path_text(name), folder + "/" + name)
 
     def _open(self, name, path):
         if name not in self._streams:

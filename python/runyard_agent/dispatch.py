@@ -1,0 +1,307 @@
+"""`dispatch`: brings attempts from their folders to Slurm, one a root, as long as there are any.
+
+On the login node, where there is a network: builds or finds each one's environment, then gives the job to sbatch. It
+may be killed at any moment; the next one goes on, and asks Slurm for the job by its name before it submits it again.
+"""
+
+import os
+import sys
+import time
+
+from . import failure, slurm, slurm_attempt, slurm_job, slurm_tickets
+from .atomic import read_json, read_object, write_bytes, write_json
+from .errors import AgentError, from_os_error
+from .launch import own_launcher
+from .locks import take_inherited, try_lock, unlock
+from .record import Record
+from .tool import Tool
+
+#: Seconds between two turns, between two looks for tickets, without any before it ends, and between heartbeats.
+_TURN, _LOOK, _IDLE, _BEAT = 0.05, 0.2, 3.0, 5.0
+
+#: Seconds for a program of Slurm, and the pauses before it is tried again while Slurm is away or takes no more.
+_PATIENCE = 90.0
+_RETRY, _RETRY_FULL = 5.0, 20.0
+
+
+class Dispatcher(object):
+    """Looks after all tickets of one root."""
+
+    def __init__(self, root):
+        self.root = root
+        self.kill_wait = None
+        self.sending = False  # one sbatch at a time, in order of submission
+        self._under_way = {}  # path of a ticket -> generator
+
+    def run(self):
+        """Until nobody has waited for a while."""
+        idle_since = time.monotonic()
+        next_look = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= next_look:
+                next_look = now + _LOOK
+                self._take_up()
+            for path, work in list(self._under_way.items()):
+                self._turn(path, work)
+            if self._under_way:
+                idle_since = now
+            elif now - idle_since > _IDLE:
+                return
+            time.sleep(_TURN if self._under_way else _LOOK)
+
+    def _take_up(self):
+        for path, attempt in slurm_tickets.waiting(self.root):
+            if path in self._under_way:
+                continue
+            if not attempt.exists():
+                # Its submission was cut off; one that is being made has a process that lives.
+                if _is_orphan(path):
+                    slurm_tickets.remove(path)
+                continue
+            lock = try_lock(attempt.lock)
+            if lock is not None:
+                self._under_way[path] = self._bring(path, attempt, lock)
+
+    def _turn(self, path, work):
+        try:
+            next(work)
+        except StopIteration:
+            del self._under_way[path]
+        except Exception:
+            # One attempt's trouble is not that of all others; it is taken up again.
+            import traceback
+            traceback.print_exc()
+            del self._under_way[path]
+
+    def _bring(self, path, attempt, lock):
+        """A generator (turns): one attempt from its ticket to its job."""
+        bringing = Bringing(self, attempt)
+        try:
+            yield from bringing.run()
+            slurm_tickets.remove(path)
+        finally:
+            bringing.close()
+            unlock(lock)
+
+
+class Bringing(object):
+    """One attempt on its way to Slurm."""
+
+    def __init__(self, dispatcher, attempt):
+        self._dispatcher = dispatcher
+        self._attempt = attempt
+        self._folder = slurm_attempt.folder_of(attempt)
+        self._record = Record(attempt)
+        self._spec = read_json(attempt.spec) or {}
+        self._launch = read_object(attempt.launch) or {}
+        self._waiting = None
+        self._beat_at = 0.0
+        self._mine = False
+
+    def close(self):
+        """Lets go of the environment; from now on it is in use because the run has not ended."""
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
+        self.let_others()
+
+    def let_others(self):
+        """Ends this one's turn with sbatch."""
+        if self._mine:
+            self._mine = self._dispatcher.sending = False
+
+    def run(self):
+        """A generator (turns) that returns once the attempt has its job, or has ended."""
+        if self._record.terminal:
+            return
+        try:
+            if slurm_attempt.job_of(self._attempt) is None:
+                yield from self._prepare()
+                yield from self._send()
+        except Canceled as canceled:
+            self._end("Canceled", str(canceled), None)
+        except AgentError as error:
+            found = failure.error(error.code, error.in_full(), self._attempt.log)
+            found["tail"] = getattr(error, "tail", None) or ""
+            self._end("Failed", error.message, found)
+        except OSError as problem:
+            error = from_os_error(problem, "handing the run to Slurm")
+            self._end("Failed", error.message, failure.error(error.code, error.in_full(), self._attempt.log))
+        while not self._record.write():
+            yield from self._pause(1.0)
+
+    def _end(self, state, reason, error):
+        self._record.change(state, reason, supervisor=None, queue=None, error=error)
+
+    # The environment
+
+    def _prepare(self):
+        wanted = self._spec.get("environment")
+        if wanted is None or _is_image(wanted):
+            return  # an image is the business of the nodes
+        from .environment_wait import EnvironmentWait
+        self._waiting = EnvironmentWait(self._attempt, wanted, self._launch.get("blobs") or [], dict(os.environ))
+        reason = None
+        while True:
+            ready = self._waiting.poll()
+            if ready is not None:
+                break
+            if self._waiting.reason is not None and self._waiting.reason != reason:
+                reason = self._waiting.reason
+                self._record.change("Preparing", reason)
+            yield from self._pause(_TURN)
+        write_json(self._folder + "/ready.json", {"interpreter": ready.interpreter, "variables": ready.variables,
+                                                  "facts": ready.facts})
+        if self._record.state != "Queued":
+            self._record.change("Queued", "Handing the run to Slurm")
+
+    # sbatch
+
+    def _send(self):
+        yield from self._take_turn()
+        try:
+            if not slurm.present():
+                raise AgentError("slurm", "There is no sbatch on the PATH of the host.",
+                                 "Set set-up lines that bring it (module load slurm), or submit directly.")
+            number = yield from self._found()
+            while number is None:
+                number = yield from self._submit()
+        finally:
+            self.let_others()
+        counts = slurm_attempt.claim(self._attempt, number, 0)
+        if counts != number:
+            yield from self._call(["scancel", str(number)])
+
+    def _submit(self):
+        """The job's number, None when it is to be tried again."""
+        if self._dispatcher.kill_wait is None:
+            tool = yield from self._call(slurm.show_config())
+            if tool.code == 0:
+                self._dispatcher.kill_wait = slurm.kill_wait(slurm.read_config(tool.output))
+        launcher = self._launch.get("launcher") or own_launcher()
+        text = slurm_job.script(self._attempt, self._spec, launcher, self._dispatcher.kill_wait or 30)
+        write_bytes(self._folder + "/job.sh", text.encode("utf-8", "surrogateescape"))
+        said = self._folder + "/sbatch.txt"
+        # What it answers is on the disk whoever is killed.
+        output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            tool = yield from self._call(slurm_job.arguments(self._attempt, self._spec), output)
+        finally:
+            os.close(output)
+        answer = _text(said)
+        number = slurm.submitted(answer)
+        if number is not None:
+            return number
+        if tool.code is None or slurm.is_away(answer):
+            # It may have come through all the same.
+            number = yield from self._try_again(_RETRY, "Slurm does not answer: " + slurm.refusal(answer))
+            return number
+        if slurm.is_full(answer):
+            return (yield from self._try_again(_RETRY_FULL, "Slurm takes no more jobs now: " + slurm.refusal(answer)))
+        raise AgentError("slurm", "Slurm has refused the job: " + (slurm.refusal(answer) or "it does not say why."),
+                         _advice(answer))
+
+    def _try_again(self, pause, reason):
+        self._say(reason)
+        # Others may ask for what there is room for.
+        self.let_others()
+        yield from self._pause(pause)
+        yield from self._take_turn()
+        return (yield from self._found())
+
+    def _take_turn(self):
+        while self._dispatcher.sending:
+            yield from self._pause(_TURN)
+        self._dispatcher.sending = self._mine = True
+
+    def _found(self):
+        """The job of an earlier try, None when there is none."""
+        path = self._folder + "/sbatch.txt"
+        if not os.path.exists(path):
+            return None
+        number = slurm.submitted(_text(path))
+        while number is None:
+            tool = yield from self._call(slurm.jobs_named(slurm_attempt.name_of(self._attempt)))
+            if tool.code == 0:
+                numbers = slurm.read_numbers(tool.output)
+                return numbers[0] if numbers else None
+            self._say("Slurm does not answer: " + (slurm.refusal(tool.errors) or "squeue failed."))
+            yield from self._pause(_RETRY)
+        return number
+
+    def _say(self, reason):
+        if self._record.status["reason"] != reason:
+            self._record.change("Queued", reason)
+
+    # Turns
+
+    def _call(self, argv, output=None):
+        tool = Tool(argv, _PATIENCE, errors=output is None, output=output, bound=True)
+        while not tool.poll():
+            yield
+        return tool
+
+    def _pause(self, seconds):
+        """Waits so long; heeds a cancel, and tells that somebody is at it."""
+        until = time.monotonic() + seconds
+        while True:
+            if os.path.exists(self._attempt.cancel):
+                asked = read_object(self._attempt.cancel) or {}
+                yield from self._withdraw()
+                raise Canceled(str(asked.get("reason") or "Canceled"))
+            now = time.monotonic()
+            if now >= self._beat_at:
+                self._beat_at = now + _BEAT
+                self._record.beat()
+            if now >= until:
+                return
+            yield
+
+    def _withdraw(self):
+        """A try whose answer nobody has heard may have become a job."""
+        if not os.path.exists(self._folder + "/sbatch.txt"):
+            return
+        yield from self._call(["scancel", "--name=" + slurm_attempt.name_of(self._attempt)])
+
+
+class Canceled(Exception):
+    """Somebody has asked for the end of the run."""
+
+
+def _is_image(environment):
+    recipe = environment.get("recipe") or {}
+    return environment.get("container") is not None or recipe.get("kind") == "image"
+
+
+def _is_orphan(path):
+    """Whether whoever has made a ticket is gone."""
+    from .processes import look
+    pid = os.path.basename(path)[:-5].rpartition("-")[2]
+    return not pid.isdigit() or look(int(pid)) is None
+
+
+def _text(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 16).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _advice(answer):
+    text = answer.lower()
+    if "partition" in text:
+        return "Choose another partition: in the run configuration (slurm.partition), or in the target's settings."
+    if "account" in text or "qos" in text:
+        return "Choose another account or quality of service: slurm.account, slurm.qos."
+    return "Change what the run asks for, and submit it again."
+
+
+def main(root, lock_fd):
+    """Dispatches until nobody waits; `lock_fd` is the inherited lock. Gives the exit code."""
+    if not take_inherited(lock_fd):
+        print("another dispatcher is at it", file=sys.stderr)
+        return 1
+    Dispatcher(root).run()
+    return 0

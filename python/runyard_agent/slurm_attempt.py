@@ -1,0 +1,113 @@
+"""An attempt that is a job of Slurm: which one, the folder of its job, and the attempt that follows a requeue."""
+
+import os
+import shutil
+
+from . import record
+from .atomic import read_object, write_json
+from .checks import LAST_ATTEMPT
+from .layout import Attempt
+
+
+def is_job(attempt):
+    """Whether Slurm has this attempt, or is to get it."""
+    return os.path.isdir(folder_of(attempt))
+
+
+def folder_of(attempt):
+    """What belongs to the job: `job.json`, `job.sh`, `sbatch.txt`, `output.txt`, `over.json`, `ready.json`."""
+    return attempt.folder + "/slurm"
+
+
+def name_of(attempt):
+    """The job's name, by which it is found again."""
+    return "runyard-%s-%d" % (attempt.run, attempt.number)
+
+
+def job_of(attempt):
+    """`(number, restart)` of the attempt's job: how often that was requeued before it; None while there is none."""
+    found = read_object(folder_of(attempt) + "/job.json") or {}
+    number, restart = found.get("job"), found.get("restart")
+    if isinstance(number, int) and isinstance(restart, int) and not isinstance(number, bool):
+        return number, restart
+    return None
+
+
+def claim(attempt, number, restart):
+    """Says which job the attempt is, unless that is said already. Gives the number of the one that counts."""
+    path = folder_of(attempt) + "/job.json"
+    temporary = "%s.%s.%d.tmp" % (path, os.uname()[1], os.getpid())
+    write_json(temporary, {"job": number, "restart": restart})
+    try:
+        # A link is there as a whole or not at all, also on a network file system.
+        os.link(temporary, path)
+    except OSError:
+        if job_of(attempt) is None:
+            os.rename(temporary, path)
+            return number
+    finally:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+    return (job_of(attempt) or (number, restart))[0]
+
+
+def set_restart(attempt, number, restart):
+    """The attempt waits still, and its job was requeued once more."""
+    write_json(folder_of(attempt) + "/job.json", {"job": number, "restart": restart})
+
+
+def next_attempt(attempt, restart, reason):
+    """The attempt that goes on after this one, whose job was requeued for the `restart`-th time: made by whoever comes
+    first, found by all others. OSError when the disk is full."""
+    following = Attempt(attempt.root, attempt.run, attempt.number + 1)
+    if following.exists() or following.number > LAST_ATTEMPT:
+        return following
+    number = (job_of(attempt) or (0, 0))[0]
+    parent = os.path.dirname(following.folder)
+    temporary = "%s/.next-%d-%s-%d" % (parent, following.number, os.uname()[1].replace("/", ""), os.getpid())
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        make_folders(temporary)
+        os.mkdir(temporary + "/slurm", 0o700)
+        write_json(temporary + "/spec.json", dict(read_object(attempt.spec) or {}, attempt=following.number))
+        write_json(temporary + "/launch.json", read_object(attempt.launch) or {})
+        write_json(temporary + "/slurm/job.json", {"job": number, "restart": restart})
+        record.write_first(temporary, reason)
+        for name in ("cancel.json", "slurm/ready.json"):
+            # A wish to cancel is one for the whole run.
+            if os.path.exists(attempt.folder + "/" + name):
+                shutil.copyfile(attempt.folder + "/" + name, temporary + "/" + name)
+        os.rename(temporary, following.folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not following.exists():
+            raise
+    return following
+
+
+def make_folders(folder):
+    """The folders of a new attempt, and its lock."""
+    for name in ("", "/journal", "/user_logs", "/artifacts"):
+        os.mkdir(folder + name, 0o700)
+    os.close(os.open(folder + "/supervisor.lock", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+def latest_of_job(root, run, number):
+    """The latest attempt of a run that is this job, None when there is none."""
+    from .layout import attempts_of
+    mine = [attempt for attempt in attempts_of(root, run) if (job_of(attempt) or (None,))[0] == number]
+    return max(mine, key=lambda attempt: attempt.number) if mine else None
+
+
+def give_up(attempt, following):
+    """Ends an attempt whose job runs again elsewhere: its supervisor may be gone, or on a node that nobody reaches.
+    Nothing of that one is written any more."""
+    reason = (record.read_status(following) or {}).get("reason") or "Slurm has taken the job back into its queue"
+    write_json(folder_of(attempt) + "/over.json", {"next": following.number})
+    if record.state_of(attempt) in record.TERMINAL:
+        return
+    found = record.Record(attempt)
+    found.change("Requeued", reason, supervisor=None, pid=None, queue=None, next=following.number)
+    found.write()
