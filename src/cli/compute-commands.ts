@@ -59,7 +59,9 @@ export function addComputeCommands(program: Command, register: Register): void {
           action: 'Leave one of the two out.',
         });
       }
-      const where = options.local ? ({ host: null, scheduler: 'slurm' } as const) : addressOf(host ?? name!);
+      const where = options.local
+        ? ({ host: null, scheduler: 'slurm', root: '~/.runyard/cluster' } as const)
+        : addressOf(host ?? name!);
       const body = { ...where, ...settingsOf(options), name: name! } as AddComputeRequest;
       const added = await context.client.call('addCompute', { body });
       print(

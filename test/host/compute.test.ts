@@ -175,7 +175,7 @@ test("a report shows what a host says as text, and a step's fix as a button", ()
     ],
   };
   const webview = { cspSource: 'https://pages.example', asWebviewUri: (uri: vscode.Uri) => uri };
-  const report = { name: 'gpu', address: 'mia@gpu', time: 0, test: result };
+  const report = { name: 'gpu', address: 'mia@gpu', isOverSsh: true, time: 0, test: result };
   const html = reportHtml(webview as unknown as vscode.Webview, vscode.Uri.file('/media'), report);
   assert.doesNotMatch(html, /<img|<b>/);
   assert.match(html, /default-src 'none'/);

@@ -1,4 +1,7 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import os from 'node:os';
+import path from 'node:path';
 import * as vscode from 'vscode';
 import {
   localCompute,
@@ -13,11 +16,14 @@ import { describe, RemedyError } from '../errors.ts';
 import { sshConfigFile } from '../settings.ts';
 import { back, inputStep, pickStep, runSteps, type StepItem } from '../submit/multi-step.ts';
 import { parseAddress } from './address.ts';
+import { askLines } from './ask-lines.ts';
 import type { Computes } from './computes.ts';
 import { settingTitle, textRule } from './settings.ts';
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const defaultRoot = '~/.runyard/host';
+/** This machine itself has the other one. */
+const clusterRoot = '~/.runyard/cluster';
 
 interface HostItem extends StepItem {
   host?: Pick<AddComputeRequest, 'host' | 'user' | 'port'>;
@@ -37,11 +43,19 @@ export class AddCompute {
   /** The new target; undefined when the person has dismissed a question. */
   async run(): Promise<Compute | undefined> {
     const client = await this.connection.client();
-    const [candidates, taken] = await Promise.all([candidatesOf(client), this.names()]);
+    const [candidates, taken, isLoginNode] = await Promise.all([
+      candidatesOf(client),
+      this.names(),
+      isOnPath('sbatch'),
+    ]);
     const request: AddComputeRequest = { name: '', host: '', configFile: sshConfigFile() || null };
     for (let first = 0; ;) {
       const done = await runSteps(
-        [() => askHost(request, candidates, taken), () => askName(request, taken), () => askMore(request)],
+        [
+          () => askHost(request, candidates, taken, isLoginNode),
+          () => askName(request, taken),
+          () => askMore(request),
+        ],
         first,
       );
       if (done !== true) return undefined;
@@ -83,6 +97,7 @@ async function askHost(
   request: AddComputeRequest,
   candidates: readonly ComputeCandidate[],
   taken: ReadonlySet<string>,
+  isLoginNode: boolean,
 ): Promise<typeof back | boolean> {
   for (;;) {
     const picked = await pickStep<HostItem>({
@@ -97,6 +112,7 @@ async function askHost(
       items: (typed) => [
         ...typedHost(typed, candidates),
         ...candidates.map(candidateItem),
+        ...(isLoginNode ? [thisMachineItem()] : []),
         ...(candidates.length === 0 && !typed
           ? [
               {
@@ -111,8 +127,10 @@ async function askHost(
     if (!picked.host) continue;
     const { host, user = null, port = null } = picked.host;
     if (host !== request.host || !request.name)
-      request.name = suggestName(picked.alias ?? host ?? os.hostname(), taken);
-    Object.assign(request, { host, user, port });
+      request.name = suggestName(picked.alias ?? host ?? 'cluster', taken);
+    const [scheduler, root] = host === null ? ['slurm', clusterRoot] : ['direct', defaultRoot];
+    const isUsual = !request.root || [defaultRoot, clusterRoot].includes(request.root);
+    Object.assign(request, { host, user, port, scheduler, ...(isUsual ? { root } : {}) });
     return true;
   }
 }
@@ -127,6 +145,27 @@ function candidateItem({ host, user, hostName, port, usedBy }: ComputeCandidate)
     host: { host },
     alias: host,
   };
+}
+
+/** A cluster that this machine belongs to. */
+function thisMachineItem(): HostItem {
+  return {
+    label: `$(server-environment) ${vscode.l10n.t('This machine is a Slurm login node')}`,
+    description: vscode.l10n.t('runs become jobs of its cluster'),
+    host: { host: null },
+    alias: 'cluster',
+  };
+}
+
+async function isOnPath(program: string): Promise<boolean> {
+  const folders = (process.env['PATH'] ?? '').split(path.delimiter).filter(Boolean);
+  const there = folders.map((folder) =>
+    access(path.join(folder, program), constants.X_OK).then(
+      () => true,
+      () => false,
+    ),
+  );
+  return (await Promise.all(there)).includes(true);
 }
 
 /** What was typed, where it is no host of the list. */
@@ -159,7 +198,7 @@ async function askName(
   taken: ReadonlySet<string>,
 ): Promise<typeof back | boolean> {
   const text = await inputStep({
-    title: vscode.l10n.t('Add Compute: {0}', request.host ?? ''),
+    title: vscode.l10n.t('Add Compute: {0}', request.host ?? os.hostname()),
     step: 2,
     totalSteps: 3,
     value: request.name,
@@ -217,23 +256,14 @@ async function askMore(request: AddComputeRequest): Promise<typeof back | boolea
   return true;
 }
 
-/** One line after the other; an empty one ends. */
 async function askSetup(request: AddComputeRequest): Promise<void> {
-  const before = request.setup ?? [];
-  const lines: string[] = [];
-  for (;;) {
-    const line = await vscode.window.showInputBox({
-      title: vscode.l10n.t('Set-up line {0} of {1}', lines.length + 1, request.name),
-      prompt: vscode.l10n.t('A shell line that is run before anything else. Empty: no more lines.'),
-      placeHolder: lines.length === 0 ? 'module load cuda' : 'conda activate ml',
-      value: before[lines.length] ?? '',
-      ignoreFocusOut: true,
-    });
-    if (line === undefined) return;
-    if (!line.trim()) break;
-    lines.push(line.trim());
-  }
-  request.setup = lines;
+  const lines = await askLines({
+    title: (n) => vscode.l10n.t('Set-up line {0} of {1}', n, request.name),
+    prompt: vscode.l10n.t('A shell line that is run before anything else. Empty: no more lines.'),
+    placeholders: ['module load cuda', 'conda activate ml'],
+    before: request.setup ?? [],
+  });
+  if (lines) request.setup = lines;
 }
 
 async function askText(request: AddComputeRequest, setting: 'interpreter' | 'root'): Promise<void> {

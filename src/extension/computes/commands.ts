@@ -20,6 +20,7 @@ import type { ComputePicker } from './pick.ts';
 import { hasRemoteSsh, openRemoteWindow } from './remote-window.ts';
 import { removeCompute } from './remove.ts';
 import type { SecretStore } from './secret-store.ts';
+import { testNewCompute } from './scheduler-choice.ts';
 import { showSetup } from './setup-document.ts';
 import { openHostTerminal } from './terminal.ts';
 import { testConnection, type TestServices } from './test-connection.ts';
@@ -56,7 +57,7 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
       id: 'runyard.addCompute',
       async run() {
         const compute = await context.add.run();
-        if (compute) await testConnection(context.test, compute.name);
+        if (compute) await testNewCompute({ ...context.test, connector: context.connector }, compute.name);
         return compute?.name;
       },
     },
@@ -72,21 +73,21 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
       id: 'runyard.testCompute',
       async run(...args) {
         const placeHolder = vscode.l10n.t('The compute target whose connection to test');
-        const name = await picker.resolve(args, placeHolder, false);
+        const name = await picker.resolve(args, placeHolder, 'all');
         return name && testConnection(context.test, name);
       },
     },
     {
       id: 'runyard.openComputeTerminal',
       async run(...args) {
-        const name = await picker.resolve(args, vscode.l10n.t('The host to open a terminal on'));
+        const name = await picker.resolve(args, vscode.l10n.t('The host to open a terminal on'), 'ssh');
         if (name) openHostTerminal(name, await lookOverSsh(name));
       },
     },
     {
       id: 'runyard.openComputeWindow',
       async run(...args) {
-        const name = await picker.resolve(args, vscode.l10n.t('The host to open a window on'));
+        const name = await picker.resolve(args, vscode.l10n.t('The host to open a window on'), 'ssh');
         if (!name) return;
         if (!hasRemoteSsh())
           throw new RemedyError(vscode.l10n.t('The extension Remote - SSH is missing.'), []);
@@ -115,7 +116,7 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
       id: 'runyard.copyComputeName',
       async run(...args) {
         const placeHolder = vscode.l10n.t('The compute target whose name to copy');
-        const name = await picker.resolve(args, placeHolder, false);
+        const name = await picker.resolve(args, placeHolder, 'all');
         if (!name) return;
         await vscode.env.clipboard.writeText(name);
         vscode.window.setStatusBarMessage(vscode.l10n.t('Name copied'), 3000);
@@ -136,7 +137,7 @@ export function computeCommands(context: ComputeCommandsContext): Command[] {
       id: 'runyard.cleanCompute',
       progress: 'runyard.compute',
       async run(...args) {
-        const name = await picker.resolve(args, vscode.l10n.t('The compute target to clean up'), false);
+        const name = await picker.resolve(args, vscode.l10n.t('The compute target to clean up'), 'all');
         if (!name) return;
         if (name !== localCompute) await context.connector.connect(name);
         await cleanUp(await connection.client(), name);

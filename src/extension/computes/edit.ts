@@ -4,10 +4,17 @@ import type { Connection } from '../connection.ts';
 import { describe } from '../errors.ts';
 import { back, inputStep, pickStep, type StepItem } from '../submit/multi-step.ts';
 import type { Computes } from './computes.ts';
+import { askLines } from './ask-lines.ts';
+import { isJobLines, lineProblem, linesOfSetting, type JobLines } from './cluster-settings.ts';
+import { pickPartition } from './partition-pick.ts';
 import { showSetup } from './setup-document.ts';
 import {
+  choiceChange,
+  choiceOf,
   choicesOf,
-  editableSettings,
+  isChosenSetting,
+  linesChange,
+  settingsThatCount,
   settingText,
   settingTitle,
   settingValue,
@@ -61,7 +68,7 @@ export class ComputeEditor {
       active: (item) => item.setting === latest,
       items: () =>
         settings
-          ? editableSettings.map((setting) => ({
+          ? settingsThatCount(settings).map((setting) => ({
               label: settingTitle(setting),
               description: settingValue(settings, setting),
               setting,
@@ -74,7 +81,7 @@ export class ComputeEditor {
   private async change(name: string, setting: EditableSetting, canGoBack: boolean): Promise<'end' | 'done'> {
     let typed: string | undefined;
     for (let problem: string | undefined; ;) {
-      const { settings } = await this.look(name);
+      const { settings, cluster } = await this.look(name);
       if (!settings) return 'end';
       const frame = {
         title: `${name}: ${settingTitle(setting)}`,
@@ -87,13 +94,22 @@ export class ComputeEditor {
       if (setting === 'setup') {
         await showSetup(name);
         return 'end';
-      } else if (setting === 'transport' || setting === 'detach') {
+      } else if (isChosenSetting(setting)) {
         const items = choicesOf(setting);
-        const active = (item: { value: string }) => item.value === settings[setting];
+        const active = (item: { value: string }) => item.value === choiceOf(settings, setting);
         const picked = await pickStep({ ...frame, items: () => items, active });
         if (picked === back) return 'done';
         if (!picked) return 'end';
-        change = { [setting]: picked.value };
+        change = choiceChange(settings, setting, picked.value);
+      } else if (isJobLines(setting)) {
+        const lines = await askJobLines(name, setting, linesOfSetting(settings.slurm, setting));
+        if (!lines) return 'end';
+        change = linesChange(settings, setting, lines);
+      } else if (setting === 'partition' && cluster && cluster.partitions.length > 0) {
+        const picked = await pickPartition(frame, cluster, settings);
+        if (picked === back) return 'done';
+        if (!picked) return 'end';
+        change = textChange(settings, setting, picked.partition ?? '');
       } else {
         const rule = textRule(setting);
         const text = await inputStep({
@@ -124,4 +140,20 @@ export class ComputeEditor {
     this.computes.take(await client.call('updateCompute', { params: { compute: name }, body }));
     vscode.window.setStatusBarMessage(vscode.l10n.t('The settings of {0} are saved.', name), 3000);
   }
+}
+
+function askJobLines(name: string, setting: JobLines, before: string[]): Promise<string[] | undefined> {
+  const isSbatch = setting === 'options';
+  return askLines({
+    title: (n) =>
+      isSbatch
+        ? vscode.l10n.t('#SBATCH line {0} of jobs on {1}', n, name)
+        : vscode.l10n.t('Set-up line {0} of jobs on {1}', n, name),
+    prompt: isSbatch
+      ? vscode.l10n.t("A line of the job's head, without #SBATCH. Empty: no more lines.")
+      : vscode.l10n.t("A shell line that is run in the job before the run's command. Empty: no more lines."),
+    placeholders: isSbatch ? ['--exclusive', '--mail-type=END'] : ['module load cuda', 'ulimit -n 4096'],
+    before,
+    problem: (line) => lineProblem(setting, line),
+  });
 }

@@ -1,7 +1,9 @@
 import * as vscode from 'vscode';
-import type { ComputeLoad, ComputeSettings } from '../../api/compute.ts';
+import type { Cluster, ComputeLoad, ComputeSettings } from '../../api/compute.ts';
 import { formatBytes } from '../format.ts';
+import { isCluster, partitionIcon, partitionPhrase, partitionTooltip } from './cluster.ts';
 import type { LineNode, TargetNode } from './nodes.ts';
+import { settingTitle, settingValue } from './settings.ts';
 import { percent } from './state.ts';
 
 type Line = Omit<LineNode, 'kind' | 'parent' | 'icon'> & { icon: string | vscode.ThemeIcon };
@@ -9,10 +11,14 @@ type Line = Omit<LineNode, 'kind' | 'parent' | 'icon'> & { icon: string | vscode
 /** The lines below a target: what is wrong, its load, its settings. */
 export function linesOf(parent: TargetNode): LineNode[] {
   const { compute } = parent;
-  const { load, settings } = compute;
+  const { load, settings, cluster } = compute;
   const lines = [
     ...problemLines(parent),
-    ...(load ? [...queueLines(load), ...loadLines(load)] : []),
+    ...(isCluster(compute)
+      ? [...(cluster ? clusterLines(cluster, settings) : []), ...(load ? diskLines(load) : [])]
+      : load
+        ? [...queueLines(load), ...loadLines(load), ...diskLines(load)]
+        : []),
     ...(settings ? settingLines(settings) : []),
   ];
   if (lines.length === 0) {
@@ -27,13 +33,14 @@ export function linesOf(parent: TargetNode): LineNode[] {
 }
 
 function problemLines({ compute }: TargetNode): Line[] {
-  const { problem, action, state, kind } = compute;
+  const { state, settings, cluster } = compute;
+  const { problem, action } = compute.problem ? compute : (cluster ?? { problem: null, action: null });
   if (!problem) return [];
   const icon = new vscode.ThemeIcon('warning', new vscode.ThemeColor('problemsWarningIcon.foreground'));
   const whole = [problem, action].filter(Boolean).join('\n\n');
   const lines: Line[] = [{ id: 'problem', icon, label: problem, tooltip: whole }];
   if (action) lines.push({ id: 'action', icon: 'lightbulb', label: action, tooltip: whole });
-  if (kind === 'local') return lines;
+  if (settings === null) return lines;
   lines.push(
     state === 'attention'
       ? {
@@ -82,15 +89,55 @@ function loadLines(load: ComputeLoad): Line[] {
       description: parts.filter(Boolean).join(' · '),
     });
   }
-  if (load.diskFree !== null) {
-    const description = vscode.l10n.t('{0} free', formatBytes(load.diskFree));
-    lines.push({ id: 'disk', icon: 'database', label: vscode.l10n.t('Disk'), description });
-  }
   return lines;
 }
 
-function settingLines({ setup, interpreter, root }: ComputeSettings): Line[] {
+function diskLines({ diskFree }: ComputeLoad): Line[] {
+  if (diskFree === null) return [];
+  const description = vscode.l10n.t('{0} free', formatBytes(diskFree));
+  return [{ id: 'disk', icon: 'database', label: vscode.l10n.t('Disk'), description }];
+}
+
+/** This user's jobs, and the partitions. */
+function clusterLines(cluster: Cluster, settings: ComputeSettings | null): Line[] {
+  if (cluster.problem) return [];
+  const { running, pending, partitions } = cluster;
   return [
+    {
+      id: 'jobs',
+      icon: 'list-ordered',
+      label: vscode.l10n.t('Your jobs'),
+      description: vscode.l10n.t('{0} running, {1} waiting', running, pending),
+      tooltip: vscode.l10n.t('Jobs of yours in the whole cluster, whoever has submitted them'),
+    },
+    ...partitions.map((partition) => {
+      const [icon, color] = partitionIcon(partition);
+      return {
+        id: `partition:${partition.name}`,
+        icon: new vscode.ThemeIcon(icon, new vscode.ThemeColor(color)),
+        label: partition.name,
+        description: partitionPhrase(partition, settings),
+        tooltip: partitionTooltip(partition, settings),
+      };
+    }),
+  ];
+}
+
+function settingLines(settings: ComputeSettings): Line[] {
+  const { setup, interpreter, root, scheduler } = settings;
+  return [
+    ...(scheduler === 'slurm'
+      ? [
+          {
+            id: 'scheduler',
+            icon: 'server-environment',
+            label: vscode.l10n.t('Jobs go to'),
+            description: settingValue(settings, 'partition'),
+            command: { command: 'runyard.editCompute', title: settingTitle('partition') },
+            setting: 'partition' as const,
+          },
+        ]
+      : []),
     {
       id: 'setup',
       icon: 'terminal',

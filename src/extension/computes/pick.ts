@@ -14,17 +14,20 @@ export class ComputePicker {
     this.selected = selected;
   }
 
-  /** From a node of the tree or a name; else it is asked, and what is selected in the tree comes first. */
+  /** From a node of the tree or a name; else it is asked, and what is selected in the tree comes first. `added` are
+   * all but this machine as it is, `ssh` those that a terminal can be opened on. */
   async resolve(
     args: readonly unknown[],
     placeHolder: string,
-    onlyHosts = true,
+    which: 'all' | 'added' | 'ssh' = 'added',
   ): Promise<string | undefined> {
     const named = nameOf(args[0]);
     if (named !== undefined) return named;
     const selected = this.selected();
     const list = (await this.computes.refresh())
-      .filter(({ kind }) => !onlyHosts || kind === 'ssh')
+      .filter(
+        ({ kind, settings }) => which === 'all' || (which === 'ssh' ? kind === 'ssh' : settings !== null),
+      )
       .sort((a, b) => Number(b.name === selected) - Number(a.name === selected));
     const add = { label: `$(add) ${vscode.l10n.t('Add Compute...')}`, name: undefined };
     const items = list.map((compute) => ({ ...computeItem(compute), name: compute.name }));

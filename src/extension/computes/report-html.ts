@@ -11,6 +11,8 @@ export type ReportMessage =
 export interface Report {
   name: string;
   address: string | null;
+  /** Whether there is a host to open a terminal on. */
+  isOverSsh: boolean;
   /** When it ended. */
   time: number;
   test: ConnectionTest;
@@ -56,7 +58,7 @@ export function reportHtml(webview: vscode.Webview, media: vscode.Uri, report: R
 <button data-action="test">${text(vscode.l10n.t('Test Again'))}</button>
 <button class="secondary" data-action="setup">${text(vscode.l10n.t('Edit Set-up Lines...'))}</button>
 <button class="secondary" data-action="edit">${text(vscode.l10n.t('Edit Compute...'))}</button>
-<button class="secondary" data-action="terminal">${text(vscode.l10n.t('Open Terminal on Host'))}</button>
+${report.isOverSsh ? `<button class="secondary" data-action="terminal">${text(vscode.l10n.t('Open Terminal on Host'))}</button>` : ''}
 </p>
 </main>
 <script nonce="${nonce}">

@@ -1,5 +1,23 @@
 import * as vscode from 'vscode';
-import { transports, type ComputeSettings } from '../../api/compute.ts';
+import {
+  isOverSsh,
+  schedulers,
+  transports,
+  type ComputeSettings,
+  type UpdateComputeRequest,
+} from '../../api/compute.ts';
+import {
+  isJobLines,
+  isJobWord,
+  jobLines,
+  jobRule,
+  jobTitle,
+  jobValue,
+  jobWords,
+  launcherWord,
+  schedulerWord,
+  type JobLines,
+} from './cluster-settings.ts';
 import { transportWord } from './tooltip.ts';
 
 /** What a person may change of a target; set-up lines have a document of their own. */
@@ -12,6 +30,10 @@ export const editableSettings = [
   'root',
   'setup',
   'interpreter',
+  'scheduler',
+  ...jobWords,
+  ...jobLines,
+  'mpiLauncher',
   'slots',
   'detach',
   'keepDays',
@@ -20,7 +42,26 @@ export const editableSettings = [
 export type EditableSetting = (typeof editableSettings)[number];
 
 /** The settings that are a text to type. */
-export type TextSetting = Exclude<EditableSetting, 'transport' | 'setup' | 'detach'>;
+export type TextSetting = Exclude<EditableSetting, ChosenSetting | JobLines | 'setup'>;
+
+/** Those that are chosen. */
+const chosenSettings = ['transport', 'detach', 'scheduler', 'mpiLauncher'] as const;
+export type ChosenSetting = (typeof chosenSettings)[number];
+
+export function isChosenSetting(setting: EditableSetting): setting is ChosenSetting {
+  return (chosenSettings as readonly string[]).includes(setting);
+}
+
+/** The settings that mean something for a target as it is. */
+export function settingsThatCount(settings: ComputeSettings): EditableSetting[] {
+  const isCluster = settings.scheduler === 'slurm';
+  return editableSettings.filter((setting) => {
+    if (isJobWord(setting) || isJobLines(setting) || setting === 'mpiLauncher') return isCluster;
+    if (setting === 'slots' || setting === 'detach') return !isCluster;
+    if (['user', 'port', 'configFile', 'transport'].includes(setting)) return isOverSsh(settings);
+    return true;
+  });
+}
 
 export interface TextRule {
   placeholder: string;
@@ -33,6 +74,7 @@ const gigabyte = 1_000_000_000;
 
 /** What a setting is called. */
 export function settingTitle(setting: EditableSetting): string {
+  if (isJobWord(setting) || isJobLines(setting) || setting === 'mpiLauncher') return jobTitle(setting);
   switch (setting) {
     case 'host':
       return vscode.l10n.t('Host');
@@ -50,6 +92,8 @@ export function settingTitle(setting: EditableSetting): string {
       return vscode.l10n.t('Set-up lines');
     case 'interpreter':
       return vscode.l10n.t('Interpreter');
+    case 'scheduler':
+      return vscode.l10n.t('Scheduler');
     case 'slots':
       return vscode.l10n.t('Runs at a time');
     case 'detach':
@@ -65,6 +109,8 @@ export function settingTitle(setting: EditableSetting): string {
 export function settingValue(settings: ComputeSettings, setting: EditableSetting): string {
   const { keep } = settings;
   const byConfiguration = vscode.l10n.t('as the ssh configuration says');
+  if (isJobWord(setting) || isJobLines(setting) || setting === 'mpiLauncher')
+    return jobValue(settings, setting);
   switch (setting) {
     case 'host':
       return settings.host ?? vscode.l10n.t('this machine');
@@ -81,6 +127,8 @@ export function settingValue(settings: ComputeSettings, setting: EditableSetting
       return settings.setup.length > 0 ? settings.setup.join('; ') : vscode.l10n.t('none');
     case 'interpreter':
       return settings.interpreter ?? vscode.l10n.t('python3 of the host, after the set-up lines');
+    case 'scheduler':
+      return schedulerWord(settings.scheduler);
     case 'slots':
       return settings.slots === null
         ? vscode.l10n.t('one for each GPU, else half of the CPUs')
@@ -104,11 +152,13 @@ export function detachWord(detach: ComputeSettings['detach']): string {
 export function settingText(settings: ComputeSettings, setting: TextSetting): string {
   if (setting === 'keepDays') return String(settings.keep.days);
   if (setting === 'keepBytes') return String(settings.keep.bytes / gigabyte);
+  if (isJobWord(setting)) return String(settings.slurm[setting] ?? '');
   return String(settings[setting] ?? '');
 }
 
 /** How a text setting is asked for. Empty is "back to the default" where there is one. */
 export function textRule(setting: TextSetting): TextRule {
+  if (isJobWord(setting)) return jobRule(setting);
   switch (setting) {
     case 'host':
       return {
@@ -173,8 +223,15 @@ export function textRule(setting: TextSetting): TextRule {
 }
 
 /** The change that a text makes. */
-export function textChange(settings: ComputeSettings, setting: TextSetting, typed: string) {
+export function textChange(
+  settings: ComputeSettings,
+  setting: TextSetting,
+  typed: string,
+): UpdateComputeRequest {
   const text = typed.trim();
+  if (setting === 'cpusPerTask')
+    return { slurm: { ...settings.slurm, cpusPerTask: text ? Number(text) : null } };
+  if (isJobWord(setting)) return { slurm: { ...settings.slurm, [setting]: text || null } };
   switch (setting) {
     case 'host':
     case 'root':
@@ -194,12 +251,42 @@ export function textChange(settings: ComputeSettings, setting: TextSetting, type
 }
 
 /** The values of a setting that are chosen, not typed. */
-export function choicesOf(
-  setting: 'transport' | 'detach',
-): { label: string; value: string; detail: string }[] {
-  return setting === 'transport'
-    ? transports.map((value) => ({ label: value, value, detail: transportWord(value) }))
-    : (['process', 'systemd'] as const).map((value) => ({ label: value, value, detail: detachWord(value) }));
+export function choicesOf(setting: ChosenSetting): { label: string; value: string; detail: string }[] {
+  const items = <T extends string>(values: readonly T[], word: (value: T) => string) =>
+    values.map((value) => ({ label: value, value, detail: word(value) }));
+  switch (setting) {
+    case 'transport':
+      return items(transports, transportWord);
+    case 'detach':
+      return items(['process', 'systemd'] as const, detachWord);
+    case 'scheduler':
+      return items(schedulers, schedulerWord);
+    case 'mpiLauncher':
+      return items(['auto', 'mpirun', 'srun'] as const, launcherWord);
+  }
+}
+
+/** What a setting that is chosen is now. */
+export function choiceOf(settings: ComputeSettings, setting: ChosenSetting): string {
+  return setting === 'mpiLauncher' ? settings.slurm.mpiLauncher : settings[setting];
+}
+
+export function choiceChange(
+  settings: ComputeSettings,
+  setting: ChosenSetting,
+  value: string,
+): UpdateComputeRequest {
+  return setting === 'mpiLauncher'
+    ? { slurm: { ...settings.slurm, mpiLauncher: value as 'auto' } }
+    : { [setting]: value };
+}
+
+export function linesChange(
+  settings: ComputeSettings,
+  setting: JobLines,
+  lines: string[],
+): UpdateComputeRequest {
+  return { slurm: { ...settings.slurm, [setting === 'options' ? 'options' : 'setup']: lines } };
 }
 
 function wholeNumber(text: string, least: number, most: number, mayBeEmpty: boolean): string | undefined {

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { localCompute, type Compute, type ComputeLoad } from '../../api/compute.ts';
+import { clusterPhrase, isCluster } from './cluster.ts';
 
 type State = Compute['state'];
 
@@ -12,8 +13,8 @@ const icons: Record<State, [icon: string, color: string]> = {
   attention: ['warning', 'problemsWarningIcon.foreground'],
 };
 
-export function stateIcon({ state }: Compute): vscode.ThemeIcon {
-  const [icon, color] = icons[state];
+export function stateIcon({ state, cluster }: Compute): vscode.ThemeIcon {
+  const [icon, color] = icons[state === 'connected' && cluster?.problem ? 'attention' : state];
   return new vscode.ThemeIcon(icon, new vscode.ThemeColor(color));
 }
 
@@ -46,10 +47,14 @@ export function loadPhrase(load: ComputeLoad): string {
 
 /** What stands beside a target's name: its load, else its state. */
 export function describeCompute(compute: Compute): string {
-  const { kind, load, state, problem } = compute;
+  const { kind, load, state, problem, cluster, settings } = compute;
   const where = kind === 'local' ? vscode.l10n.t('this machine') : '';
+  if (isCluster(compute) && state === 'connected') {
+    const phrase = cluster ? clusterPhrase(cluster, settings) : vscode.l10n.t('Slurm');
+    return [where, phrase].filter(Boolean).join(' · ');
+  }
   if (state === 'connected' && load) return [where, loadPhrase(load)].filter(Boolean).join(' · ');
-  if (kind === 'local' && state === 'idle') return where;
+  if (settings === null && state === 'idle') return where;
   const word = problem ? `${stateWord(compute)}: ${problem}` : stateWord(compute);
   return [where, word].filter(Boolean).join(' · ');
 }

@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { ConnectionTest } from '../../api/compute.ts';
+import { isOverSsh, type ConnectionTest } from '../../api/compute.ts';
 import type { Connection } from '../connection.ts';
 import { isCancellation } from '../errors.ts';
 import type { Computes } from './computes.ts';
@@ -20,7 +20,14 @@ export async function testConnection(
   services: TestServices,
   name: string,
 ): Promise<ConnectionTest | undefined> {
-  const { connection, computes, prompts, reports } = services;
+  const report = await runTest(services, name);
+  if (report) showTest(services, report);
+  return report?.test;
+}
+
+/** Undefined: the person does not want to wait for it. */
+export async function runTest(services: TestServices, name: string): Promise<Report | undefined> {
+  const { connection, computes, prompts } = services;
   const client = await connection.client();
   const title = vscode.l10n.t('Testing the connection to {0}', name);
   const location = vscode.ProgressLocation.Notification;
@@ -47,10 +54,13 @@ export async function testConnection(
     if (isCancellation(error)) return undefined;
     throw error;
   }
-  const report = { name, address: computes.get(name)?.address ?? null, time: Date.now(), test };
-  reports.show(report);
+  const { address = null, settings = null } = computes.get(name) ?? {};
+  return { name, address, isOverSsh: settings !== null && isOverSsh(settings), time: Date.now(), test };
+}
+
+export function showTest(services: TestServices, report: Report): void {
+  services.reports.show(report);
   void tell(services, report);
-  return test;
 }
 
 /** Changes the settings as a step of the test proposes, and tests again. */

@@ -1,11 +1,13 @@
 import * as vscode from 'vscode';
 import type { Compute } from '../../api/compute.ts';
 import { formatBytes } from '../format.ts';
+import { clusterPhrase, isCluster, partitionPhrase } from './cluster.ts';
 import { percent, stateWord } from './state.ts';
 
 /** Everything of a target that is worth knowing at a glance. */
 export function computeTooltip(compute: Compute): vscode.MarkdownString {
-  const { name, address, transport, facts, load, problem, action, activeRuns } = compute;
+  const { name, address, transport, facts, load, cluster, settings, activeRuns } = compute;
+  const { problem, action } = compute.problem ? compute : (cluster ?? { problem: null, action: null });
   const text = new vscode.MarkdownString('', true);
   const line = (label: string, value: string) => text.appendText(`${label}: ${value}`).appendMarkdown('  \n');
   const of = (part: number, whole: number) =>
@@ -35,7 +37,12 @@ export function computeTooltip(compute: Compute): vscode.MarkdownString {
     line(vscode.l10n.t('Python of the agent'), python);
     line(vscode.l10n.t('Folder'), root);
   }
-  if (load) {
+  if (isCluster(compute) && cluster && !cluster.problem) {
+    if (cluster.version) line('Slurm', [cluster.version, cluster.name ?? ''].filter(Boolean).join(', '));
+    text.appendText(clusterPhrase(cluster, settings)).appendMarkdown('  \n');
+    for (const partition of cluster.partitions) line(partition.name, partitionPhrase(partition, settings));
+  }
+  if (load && !isCluster(compute)) {
     line(
       vscode.l10n.t('Runs'),
       vscode.l10n.t('{0} of {1} running, {2} queued', load.running, load.slots, load.queued),
@@ -50,9 +57,9 @@ export function computeTooltip(compute: Compute): vscode.MarkdownString {
       ];
       line(vscode.l10n.t('GPU {0}', gpu.index), parts.filter(Boolean).join(', '));
     }
-    if (load.diskFree !== null)
-      line(vscode.l10n.t('Disk'), vscode.l10n.t('{0} free', formatBytes(load.diskFree)));
   }
+  if (load && load.diskFree !== null)
+    line(vscode.l10n.t('Disk'), vscode.l10n.t('{0} free', formatBytes(load.diskFree)));
   if (activeRuns > 0) line(vscode.l10n.t('Active runs of this home'), String(activeRuns));
   return text;
 }

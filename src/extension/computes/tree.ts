@@ -46,7 +46,7 @@ export class ComputeTree implements vscode.TreeDataProvider<ComputeTreeNode>, vs
       const list = this.computes.list.length > 0 ? this.computes.list : await this.computes.refresh();
       this.names = namesOf(list);
       const targets = list.map((compute) => this.nodeOf(compute));
-      return list.some(({ kind }) => kind === 'ssh') ? targets : [...targets, { kind: 'add' }];
+      return list.some(({ settings }) => settings !== null) ? targets : [...targets, { kind: 'add' }];
     } catch (error) {
       return [{ kind: 'problem', message: describe(error) }];
     }
@@ -110,10 +110,12 @@ function namesOf(list: readonly Compute[]): string {
 }
 
 function targetItem({ compute }: TargetNode): vscode.TreeItem {
-  const { name, kind, state } = compute;
+  const { name, kind, settings, state } = compute;
   const item = new vscode.TreeItem(name, vscode.TreeItemCollapsibleState.Collapsed);
   item.id = `compute:${name}`;
-  item.contextValue = kind === 'local' ? 'compute.local' : `compute.ssh.${state}`;
+  // This machine as a login node has settings, but is nowhere to open a terminal on.
+  const sort = kind === 'ssh' ? 'ssh' : 'shell';
+  item.contextValue = settings === null ? 'compute.local' : `compute.${sort}.${state}`;
   item.iconPath = stateIcon(compute);
   item.description = describeCompute(compute);
   // The icon says nothing to a screen reader.

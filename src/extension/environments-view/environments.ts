@@ -105,7 +105,9 @@ export class Environments implements vscode.Disposable {
 
   /** This machine, and hosts that are connected anyway: nobody is asked for a password for a list. */
   private hostsNow(): string[] {
-    const connected = this.computes.list.filter(({ kind, state }) => kind === 'ssh' && state === 'connected');
+    const connected = this.computes.list.filter(
+      ({ settings, state }) => settings !== null && state === 'connected',
+    );
     return [localCompute, ...connected.map(({ name }) => name)];
   }
 

@@ -149,13 +149,13 @@ class RerunAsker implements Asker {
   /** Another host has its interpreters elsewhere: what was typed counts there, else its own setting. */
   private interpreterOn(compute: string): StepItem {
     const host = this.computes.find(({ name }) => name === compute);
-    if (host?.kind === 'ssh' && !this.interpreterChosen && compute !== this.original.compute)
+    if (host?.settings && !this.interpreterChosen && compute !== this.original.compute)
       return hostInterpreterItem(host, () => this.enterInterpreter());
-    if (host?.kind === 'local' && !this.interpreterChosen && compute !== this.original.compute) {
+    if (host?.settings === null && !this.interpreterChosen && compute !== this.original.compute) {
       const here = { path: 'python3', source: vscode.l10n.t('found on the path') };
       return interpreterItem(here, () => this.changeInterpreter());
     }
-    const change = host?.kind === 'ssh' ? () => this.enterInterpreter() : () => this.changeInterpreter();
+    const change = host?.settings ? () => this.enterInterpreter() : () => this.changeInterpreter();
     return interpreterItem(this.interpreter, change);
   }
 

@@ -105,13 +105,13 @@ export class SubmitSession implements Asker {
     // A container has its own.
     if (docker) return [];
     const host = this.computes.find(({ name }) => name === compute);
-    if (host?.kind === 'ssh') return [hostInterpreterItem(host, () => this.changeHostInterpreter(compute))];
+    if (host?.settings) return [hostInterpreterItem(host, () => this.changeHostInterpreter(compute))];
     return [interpreterItem(this.interpreter, () => this.changeInterpreter())];
   }
 
   interpreterOf(compute: string): string {
     const host = this.computes.find(({ name }) => name === compute);
-    if (host?.kind === 'ssh') return host.settings?.interpreter ?? vscode.l10n.t('python3 of {0}', compute);
+    if (host?.settings) return host.settings?.interpreter ?? vscode.l10n.t('python3 of {0}', compute);
     return this.interpreter.path;
   }
 

@@ -8,6 +8,7 @@ import { isLive, state, update } from '../state.ts';
 import { code } from './code.ts';
 import { statusWord } from './header.ts';
 import { emptyText, pairs, sortedEntries } from './parts.ts';
+import { scheduler } from './scheduler.ts';
 
 /** Cards are added in lots of this many, as the person scrolls. */
 const lot = 60;
@@ -19,7 +20,7 @@ export function overview(run: RunDetail): TemplateResult {
     <div class="main">${metrics(run)}</div>
     <aside aria-label=${t('Facts')}>
       ${pairs(t('Parameters'), sortedEntries(run.parameters))} ${pairs(t('Tags'), sortedEntries(run.tags))}
-      ${timings(run)} ${code(run)} ${facts(run)}
+      ${scheduler(run)} ${timings(run)} ${code(run)} ${facts(run)}
     </aside>
   </div>`;
 }
@@ -81,6 +82,7 @@ function searchBox(all: number, found: number): TemplateResult {
 /** Every change of state with its time, how long it lasted and its reason. */
 function timings(run: RunDetail): TemplateResult | typeof nothing {
   if (run.events.length === 0) return nothing;
+  const hasSeveral = run.events.some(({ attempt }) => attempt !== run.events[0]!.attempt);
   return html`<section class="card facts">
     <h2>${t('Timings')}</h2>
     <ol class="timeline">
@@ -88,13 +90,17 @@ function timings(run: RunDetail): TemplateResult | typeof nothing {
         const next = run.events[i + 1];
         const lasted = next ? formatDuration(next.time - event.time) : '';
         const detail = event.reason && event.reason !== run.error?.message ? event.reason : '';
-        return html`<li title=${formatTime(event.time)}>
-          <span class=${next ? 'over' : ''}>${statusIcon(event.status)}</span>
-          <span class="timeline-word">${statusWord(event.status)}</span>
-          <span class="timeline-lasted">${lasted}</span>
-          <time>${formatClock(event.time)}</time>
-          ${detail ? html`<span class="timeline-reason">${detail}</span>` : nothing}
-        </li>`;
+        const isFirst = hasSeveral && event.attempt !== run.events[i - 1]?.attempt;
+        return html`${
+            isFirst ? html`<li class="timeline-attempt">${t('Attempt {0}', event.attempt)}</li>` : nothing
+          }
+          <li title=${formatTime(event.time)}>
+            <span class=${next ? 'over' : ''}>${statusIcon(event.status)}</span>
+            <span class="timeline-word">${statusWord(event.status)}</span>
+            <span class="timeline-lasted">${lasted}</span>
+            <time>${formatClock(event.time)}</time>
+            ${detail ? html`<span class="timeline-reason">${detail}</span>` : nothing}
+          </li>`;
       })}
     </ol>
   </section>`;
