@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Compute, ConnectionTest } from '../../src/api/compute.ts';
+import type { Run, RunDetail } from '../../src/api/entities.ts';
+import { SlurmCluster, skipWithoutSlurm } from '../rig/slurm/cluster.ts';
+import { SshHosts, skipWithoutSshHosts, type SshConfig } from '../rig/ssh-hosts.ts';
+import { runCli, TestHome } from '../support/home.ts';
+
+// A Slurm cluster from the command line, as a person at a terminal has it.
+const skip = skipWithoutSlurm() || skipWithoutSshHosts();
+const home = new TestHome();
+let hosts: SshHosts;
+let cluster: SlurmCluster;
+let config: SshConfig;
+
+before(async () => {
+  if (skip) return;
+  hosts = await SshHosts.open();
+  cluster = await SlurmCluster.start({ hosts, gres: 'gpu:a100:2' });
+  config = hosts.sshConfig();
+});
+after(async () => {
+  await home.close();
+  await cluster?.close();
+  await hosts?.close();
+});
+
+async function said(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCli(home.dir, args);
+  assert.equal(code, 0, stderr + stdout);
+  return stdout;
+}
+
+async function json<T>(...args: string[]): Promise<T> {
+  return JSON.parse(await said(...args, '--json')) as T;
+}
+
+const stepOf = ({ steps }: ConnectionTest, id: string) => steps.find((step) => step.id === id);
+
+test('a login node that is used directly is said, with the change that mends it', { skip }, async () => {
+  await json('compute', 'add', 'login', '--ssh-config', config.file);
+  const result = await json<ConnectionTest>('compute', 'test', 'login');
+  assert.ok(result.ok, JSON.stringify(result.steps));
+  const step = stepOf(result, 'login-node');
+  assert.equal(step?.state, 'warning');
+  assert.deepEqual(step?.fix, { scheduler: 'slurm' });
+  assert.ok(stepOf(result, 'survival'));
+  assert.equal(stepOf(result, 'slurm'), undefined);
+  const { facts } = await json<Compute>('compute', 'show', 'login');
+  assert.match(facts?.slurm ?? '', /\d+\.\d+/);
+});
+
+test('a cluster is added, tested, shown and changed', { skip }, async () => {
+  const add = ['compute', 'add', 'hpc', 'login', '--ssh-config', config.file, '--scheduler', 'slurm'];
+  await json(...add, '--partition', 'main', '--sbatch', '--exclusive', '--sbatch=--nice=3');
+  const result = await json<ConnectionTest>('compute', 'test', 'hpc');
+  assert.ok(result.ok, JSON.stringify(result.steps));
+  assert.match(stepOf(result, 'slurm')?.detail ?? '', /^Slurm \d.*cluster rig, 4 partitions/);
+  assert.match(stepOf(result, 'partition')?.detail ?? '', /^main: UP, 3 of 3 nodes idle/);
+  assert.ok(stepOf(result, 'shared'));
+  for (const id of ['survival', 'login-node', 'queue']) assert.equal(stepOf(result, id), undefined);
+
+  const text = await said('compute', 'partitions', 'hpc');
+  assert.match(text, /^PARTITION +STATE +TIME LIMIT +NODES IDLE/);
+  assert.match(text, /^main\* +UP +\S+ +3\/3 +12\/12 .*a100 6(\/6)?$/m);
+  assert.match(await said('compute', 'show', 'hpc'), /^scheduler +slurm \d/m);
+  assert.match(await said('compute', 'list'), /^hpc +\S+ +slurm +connected +0 +0 /m);
+
+  // What is not named stays; what is empty goes back.
+  const { settings } = await json<Compute>('compute', 'edit', 'hpc', '--qos', 'normal', '--sbatch', '');
+  assert.deepEqual([settings?.slurm.partition, settings?.slurm.qos], ['main', 'normal']);
+  assert.deepEqual(settings?.slurm.options, []);
+  const back = await json<Compute>('compute', 'edit', 'hpc', '--qos', '');
+  assert.equal(back.settings?.slurm.qos, null);
+  assert.equal(back.settings?.scheduler, 'slurm');
+});
+
+test('what cannot work is found out by the test', { skip }, async () => {
+  await json('compute', 'edit', 'hpc', '--partition', 'long');
+  const { code, stdout } = await runCli(home.dir, ['compute', 'test', 'hpc']);
+  assert.equal(code, 1);
+  assert.match(stdout, /^FAIL {2}Partition: There is no partition long\. There are: .*main/m);
+  await json('compute', 'edit', 'hpc', '--partition', 'main');
+
+  const refused = await runCli(home.dir, ['compute', 'partitions', 'local']);
+  assert.match(refused.stderr, /local is no Slurm cluster/);
+  const two = await runCli(home.dir, ['compute', 'add', 'both', 'login', '--local']);
+  assert.match(two.stderr, /--local is this machine/);
+});
+
+test('a run on two nodes, its job on the page of the run', { skip }, async () => {
+  const folder = home.folder('two', { 'where.py': 'import os\nprint(os.environ["RANK"], os.uname()[1])\n' });
+  const submit = ['run', 'submit', folder, '--compute', 'hpc', '--script', 'where.py'];
+  const run = await json<Run>(...submit, '--nodes', '2', '--time', '5', '--sbatch', '--nice=7', '--wait');
+  const detail = await json<RunDetail>('run', 'show', run.id);
+  assert.equal(detail.status, 'Completed', JSON.stringify(detail.error));
+  assert.deepEqual(
+    [detail.configuration.nodeCount, detail.configuration.slurm],
+    [2, { time: '5', options: ['--nice=7'] }],
+  );
+  assert.match(await said('run', 'logs', run.id), /^0 node\d$/m);
+  const shown = await said('run', 'show', run.id);
+  assert.match(shown, /^slurm job +\d+$/m);
+  assert.match(shown, /^partition +main$/m);
+  assert.match(shown, /^nodes +node\[1-2\]$/m);
+});
+
+test('a job that waits says where it stands; several nodes take a cluster', { skip }, async () => {
+  const folder = home.folder('wait', { 'wait.py': 'print("never")\n' });
+  const submit = ['run', 'submit', folder, '--script', 'wait.py'];
+  const run = await json<Run>(...submit, '--compute', 'hpc', '--sbatch', '--hold');
+  const { scheduler } = await home.until(run.id, 'held', (now) => now.scheduler?.reason === 'JobHeldUser');
+  assert.ok(scheduler!.job > 0);
+  assert.match(await said('run', 'show', run.id), /^slurm state +PENDING \(JobHeldUser\)$/m);
+  await json('run', 'cancel', run.id, '--wait');
+
+  const alone = await runCli(home.dir, [...submit, '--nodes', '2']);
+  assert.equal(alone.code, 2);
+  assert.match(alone.stderr, /asks for 2 nodes; the compute target local is one machine/);
+  const bad = await runCli(home.dir, [...submit, '--compute', 'hpc', '--sbatch', '--array=1-3']);
+  assert.equal(bad.code, 2);
+  assert.match(bad.stderr, /"--array=1-3" of slurm\.options cannot be used: a run is one job/);
+});
