@@ -6,12 +6,18 @@
 Nothing has to be set up: inside a run the values appear live, outside one a single line on stderr says that they
 go nowhere. Logging costs microseconds, is safe in threads, forks and `multiprocessing`, and never raises because
 of a full disk. Wrong types raise TypeError before anything is written.
+
+Of several processes of a run (torch.distributed, MPI, `torchrun`, `srun`) only rank 0 logs; what others log goes
+nowhere, after one line on stderr, and costs nothing. With RUNYARD_LOG_RANKS=all (`logRanks: all` in the run
+configuration) metrics, tables and images of rank 3 are kept too, as `<name>/rank_3`. Files are kept from every rank,
+parameters and tags from rank 0 only.
 """
 
 import os
 from time import time as _time
 
 from . import endings as _endings
+from . import ranks as _ranks
 from . import values as _values
 from .journal import MANY as _MANY
 from .journal import Journal as _Journal
@@ -40,6 +46,13 @@ def log(name, value, step=None):
     """
     if type(value) is not float or type(name) is not str or not name or not (step is None or type(step) is int):
         name, value, step = _values.name_of(name), _values.number(value), _values.step_number(step)
+    if _get(b"RANK") is not _rank or _get(b"WORLD_SIZE") is not _world:
+        _look_again()
+    if _suffix != "":
+        if _suffix is None:
+            _other_rank()
+            return
+        name += _suffix
     journal = _journal
     if journal is None:
         _say_once()
@@ -53,9 +66,12 @@ def log_metrics(metrics, step=None):
     """Logs one point of each metric of a dict {name: number}, all at the same step."""
     if not isinstance(metrics, dict):
         raise TypeError("metrics must be a dict, not %s" % type(metrics).__name__)
+    if not _is_kept():
+        return
+    suffix = _suffix
     members = []
     for name, value in metrics.items():
-        key = _keys.get(name) or _key(name)
+        key = _keys.get((name, suffix)) or _key(name, suffix)
         if type(value) is not float:
             value = _values.number(value)
         value = repr(value)
@@ -73,7 +89,9 @@ def log_param(name, value):
 
 def log_params(params):
     """Logs parameters {name: value}; values are kept as strings."""
-    _put('"params":{%s}' % _values.strings(params, "params"))
+    members = _values.strings(params, "params")
+    if _is_kept() and not _suffix:
+        _put('"params":{%s}' % members)
 
 
 def set_tag(name, value):
@@ -83,19 +101,23 @@ def set_tag(name, value):
 
 def set_tags(tags):
     """Sets tags {name: value}; values are kept as strings."""
-    _put('"tags":{%s}' % _values.strings(tags, "tags"))
+    members = _values.strings(tags, "tags")
+    if _is_kept() and not _suffix:
+        _put('"tags":{%s}' % members)
 
 
 def log_table(name, columns):
     """Logs a table {column: [values]}; a later table of the same name adds its rows."""
     from . import documents
-    _put(documents.members("table", name, documents.table(columns)))
+    if _is_kept():
+        _put(documents.members("table", _named(name), documents.table(columns)))
 
 
 def log_row(name, **columns):
     """Adds one row to a table."""
     from . import documents
-    _put(documents.members("table", name, documents.row(columns)))
+    if _is_kept():
+        _put(documents.members("table", _named(name), documents.row(columns)))
 
 
 def log_confusion_matrix(name, matrix, labels=None):
@@ -105,11 +127,12 @@ def log_confusion_matrix(name, matrix, labels=None):
     {"class_labels", "matrix"}}; `labels` name the classes (0, 1, ... without).
     """
     from . import documents
-    _put(documents.members("confusion_matrix", name, documents.confusion_matrix(matrix, labels)))
+    if _is_kept():
+        _put(documents.members("confusion_matrix", _named(name), documents.confusion_matrix(matrix, labels)))
 
 
 def log_artifact(local_path, artifact_path=None):
-    """Keeps a copy of a file or folder with the run, in the folder `artifact_path` of its artifacts.
+    """Keeps a copy of a file or folder with the run, in the folder `artifact_path` of its artifacts, from any rank.
 
     FileNotFoundError when there is no such file, ValueError for an artifact path that leads elsewhere. A full disk
     is told on stderr and raises nothing.
@@ -138,6 +161,9 @@ def log_image(name, image, step=None):
     if not active():
         _say_once()
         return
+    if not _is_kept():
+        return
+    name = _named(name)
     try:
         path = keeping.keep_image(name, image, step, _artifacts())
     except OSError as error:
@@ -162,12 +188,45 @@ def _put(members):
         journal.flush()
 
 
-def _key(name):
+def _key(name, suffix):
     """The name of a metric as a JSON key; kept, since names come again and again."""
-    key = _quote(_values.name_of(name)) + ":"
+    key = _quote(_values.name_of(name) + suffix) + ":"
     if len(_keys) < 20000:
-        _keys[name] = key
+        _keys[(name, suffix)] = key
     return key
+
+
+def _named(name):
+    """A name as this rank's."""
+    return _values.name_of(name) + _suffix
+
+
+def _is_kept():
+    """Whether what this process logs is kept: says once when it is not."""
+    if _get(b"RANK") is not _rank or _get(b"WORLD_SIZE") is not _world:
+        _look_again()
+    if _suffix is None:
+        _other_rank()
+    return _suffix is not None
+
+
+def _look_again():
+    """Finds out which rank this is: at the first line, and after RANK or WORLD_SIZE were set (as the functions of
+    torch.multiprocessing.spawn do it)."""
+    global _rank, _world, _suffix
+    _rank, _world = _get(b"RANK"), _get(b"WORLD_SIZE")
+    _suffix = _ranks.suffix()
+
+
+def _other_rank():
+    global _rank_said
+    if not _rank_said:
+        _rank_said = True
+        if _journal is None:
+            _say_once()
+            return
+        _warn("what rank %d logs is not kept: metrics come from rank 0. `logRanks: all` in the run configuration "
+              "(or RUNYARD_LOG_RANKS=all) keeps those of every rank." % _ranks.rank())
 
 
 def _artifacts():
@@ -198,8 +257,13 @@ def _follow(inherited):
 
 _FOLDER = os.environ.get("RUNYARD_JOURNAL")
 _journal = _Journal(_FOLDER) if _FOLDER else None
-_said = False
+_said = _rank_said = False
 _keys = {}
+
+#: Looks at a variable without decoding it: a line costs a microsecond, and may be the one after RANK was set.
+_get = getattr(os.environ, "_data", {}).get
+_rank = _world = object()  # not looked at yet
+_suffix = ""
 
 if _endings.FORK_IS_TOLD:
     os.register_at_fork(after_in_child=_forked)

@@ -71,9 +71,11 @@ class Frames(unittest.TestCase):
 class Documents(unittest.TestCase):
 
     def test_specs(self):
-        for name in ("spec.json", "spec-shell.json", "spec-environment.json", "spec-container.json"):
+        for name in ("spec.json", "spec-shell.json", "spec-environment.json", "spec-container.json", "spec-slurm.json"):
             self.assertEqual(spec.check(load(name)), load(name))
-        older = {name: value for name, value in load("spec.json").items() if name not in ("python", "environment")}
+        older = {name: value for name, value in load("spec.json").items()
+                 if name not in ("python", "environment", "distributed", "slurm")}
+        older["resources"] = {"slots": 1, "gpus": 0}
         self.assertEqual(spec.check(older), load("spec.json"))
         for case in load("specs-bad.json"):
             with self.assertRaises(AgentError, msg=case["why"]) as caught:

@@ -82,7 +82,10 @@ test('noise before the marker is skipped, cut anywhere', () => {
 });
 
 test('specs, statuses, events and monitor lines are what the schemas say', () => {
-  for (const name of ['spec.json', 'spec-shell.json']) specSchema.parse(json(name));
+  for (const kind of ['', '-shell', '-environment', '-container', '-slurm']) {
+    const spec = json(`spec${kind}.json`);
+    assert.deepEqual(specSchema.parse(spec), spec);
+  }
   for (const status of json<unknown[]>('status.json')) attemptStatusSchema.parse(status);
   const events = lines('events.jsonl').map((line) => attemptEventSchema.parse(JSON.parse(line)));
   assert.deepEqual(
