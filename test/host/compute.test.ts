@@ -10,13 +10,21 @@ import { reportHtml, summary } from '../../src/extension/computes/report-html.ts
 import { SecretStore } from '../../src/extension/computes/secret-store.ts';
 import { setupUri } from '../../src/extension/computes/setup-document.ts';
 import { sshArguments } from '../../src/extension/computes/terminal.ts';
+import { settingsThatCount, settingValue, textChange } from '../../src/extension/computes/settings.ts';
+import { partitionItems } from '../../src/extension/computes/partition-pick.ts';
 import { ComputeTree } from '../../src/extension/computes/tree.ts';
 import { Connection } from '../../src/extension/connection.ts';
 import { RemedyError } from '../../src/extension/errors.ts';
+import { schedulerLines } from '../../src/extension/scheduler.ts';
 import { Live } from '../../src/extension/live.ts';
 import { Log } from '../../src/extension/log.ts';
 import { WorkspaceChoice } from '../../src/extension/workspace-choice.ts';
-import type { ConnectionTest } from '../../src/api/compute.ts';
+import {
+  computeSettingsSchema,
+  type Compute,
+  type ConnectionTest,
+  type Partition,
+} from '../../src/api/compute.ts';
 
 const extensionPath = () => vscode.extensions.getExtension('runyard.runyard')!.extensionPath;
 
@@ -141,6 +149,160 @@ test('the tree: this machine with the offer to add; a host that does not answer,
     assert.ok(lines.includes(label), `${label} in ${lines.join()}`);
   const tooltip = tree.resolveTreeItem(item, host!).tooltip as vscode.MarkdownString;
   assert.match(tooltip.value, /`mia@127\.0\.0\.1:1`/);
+});
+
+const partition = (name: string, more: Partial<Partition>): Partition => ({
+  name,
+  default: false,
+  state: 'UP',
+  timeLimitSeconds: null,
+  nodes: { total: 8, idle: 3, used: 4, unavailable: 1 },
+  cpus: { total: 64, idle: 20, used: 36, unavailable: 8 },
+  cpusPerNode: 8,
+  memoryBytes: 64e9,
+  gpus: [],
+  ...more,
+});
+
+function clusterCompute(more: Partial<Compute> = {}): Compute {
+  return {
+    name: 'hpc',
+    kind: 'ssh',
+    settings: computeSettingsSchema.parse({ host: 'hpc', scheduler: 'slurm' }),
+    address: 'mia@hpc',
+    state: 'connected',
+    problem: null,
+    action: null,
+    secretKey: null,
+    transport: 'builtin',
+    facts: null,
+    load: null,
+    cluster: {
+      version: '22.05.8',
+      name: 'lab',
+      partitions: [
+        partition('main', { default: true, timeLimitSeconds: 36 * 3600 }),
+        partition('gpu', { state: 'DRAIN', gpus: [{ type: 'a100', total: 8, used: 5 }] }),
+      ],
+      running: 2,
+      pending: 5,
+      problem: null,
+      action: null,
+    },
+    activeRuns: 0,
+    ...more,
+  };
+}
+
+test('the tree: a Slurm cluster with its partitions, and one whose Slurm does not answer', async () => {
+  const { computes } = parts();
+  const tree = new ComputeTree(computes);
+  after(() => tree.dispose());
+  const show = async (compute: Compute) => {
+    computes.take(compute);
+    const node = (await tree.getChildren()).find(
+      (one) => one.kind === 'target' && one.compute.name === compute.name,
+    )!;
+    const lines = (await tree.getChildren(node)).map((line) => tree.getTreeItem(line));
+    return {
+      item: tree.getTreeItem(node),
+      lines,
+      line: (label: string) => lines.find((l) => l.label === label),
+    };
+  };
+
+  const { item, lines, line } = await show(clusterCompute());
+  assert.equal(item.description, 'Slurm: 3 of 8 nodes idle, 2 jobs running, 5 waiting');
+  assert.equal(item.contextValue, 'compute.ssh.connected');
+  assert.deepEqual(
+    lines.slice(0, 3).map(({ label, description }) => [label, description]),
+    [
+      ['Your jobs', '2 running, 5 waiting'],
+      ['main', '3 of 8 nodes idle · default · at most 1d 12h'],
+      ['gpu', 'DRAIN · 3 of 8 nodes idle · no time limit · 3 of 8 GPUs idle'],
+    ],
+  );
+  assert.equal((line('main')!.iconPath as vscode.ThemeIcon).id, 'pass');
+  assert.equal((line('gpu')!.iconPath as vscode.ThemeIcon).id, 'circle-slash');
+  assert.match(line('gpu')!.tooltip as string, /a100: 3 of 8 idle\nLargest node: 8 CPUs, 64 GB\nTime limit/);
+  assert.match(line('main')!.tooltip as string, /Runs of this target go here/);
+  assert.equal(line('Jobs go to')!.description, "the cluster's default partition");
+  assert.ok(!line('Runs'), 'the slots of the login node are not those of jobs');
+
+  const cluster = clusterCompute().cluster!;
+  const problem = { problem: 'Unable to contact slurm controller', action: 'Ask who runs it.' };
+  const silent = await show(clusterCompute({ cluster: { ...cluster, partitions: [], ...problem } }));
+  assert.equal(silent.item.description, 'Slurm: Unable to contact slurm controller');
+  assert.equal((silent.item.iconPath as vscode.ThemeIcon).id, 'warning');
+  assert.deepEqual(
+    silent.lines.slice(0, 3).map(({ label }) => label),
+    [problem.problem, problem.action, 'Test Connection'],
+  );
+
+  // This machine as a login node: settings, but no host to open a terminal on.
+  const here = computeSettingsSchema.parse({ host: null, scheduler: 'slurm' });
+  const local = await show(clusterCompute({ kind: 'local', settings: here, address: null }));
+  assert.equal(local.item.contextValue, 'compute.shell.connected');
+  assert.match(local.item.description as string, /^this machine · Slurm: 3 of 8/);
+  await computes.refresh();
+});
+
+test("a cluster's settings: those that count, as they are, and what a change leaves", () => {
+  const direct = computeSettingsSchema.parse({ host: 'gpu' });
+  assert.ok(settingsThatCount(direct).includes('slots'));
+  assert.ok(!settingsThatCount(direct).includes('partition'));
+  const slurm = { partition: 'main', account: 'team', options: ['--exclusive'] };
+  const settings = computeSettingsSchema.parse({ host: null, scheduler: 'slurm', slurm });
+  const count = settingsThatCount(settings);
+  for (const setting of ['scheduler', 'partition', 'options', 'mpiLauncher'] as const)
+    assert.ok(count.includes(setting), setting);
+  for (const setting of ['slots', 'detach', 'port', 'transport'] as const)
+    assert.ok(!count.includes(setting), setting);
+  assert.equal(settingValue(settings, 'host'), 'this machine');
+  assert.equal(settingValue(settings, 'options'), '--exclusive');
+  const change = textChange(settings, 'partition', ' gpu ');
+  assert.deepEqual([change.slurm?.partition, change.slurm?.account], ['gpu', 'team']);
+  assert.equal(textChange(settings, 'account', '').slurm?.account, null);
+  assert.equal(textChange(settings, 'cpusPerTask', '4').slurm?.cpusPerTask, 4);
+});
+
+test('partitions to choose from: the default, those that there are, another one that is typed', () => {
+  const { cluster } = clusterCompute();
+  const labels = (typed: string) => partitionItems(cluster!, typed).map(({ label }) => label);
+  assert.deepEqual(labels(''), [
+    "$(server-environment) The cluster's default",
+    '$(pass) main',
+    '$(circle-slash) gpu',
+  ]);
+  assert.equal(partitionItems(cluster!, '')[0]!.description, 'main');
+  assert.ok(labels('long').includes('$(add) long'));
+  assert.ok(!labels('gpu').includes('$(add) gpu'));
+});
+
+test("what Slurm says of a run's job", () => {
+  const job = {
+    kind: 'slurm',
+    job: 4711,
+    state: 'RUNNING',
+    reason: null,
+    priority: 4294,
+    partition: 'main',
+    nodes: 'node[1-2]',
+    position: null,
+    expectedStart: null,
+    timeLimitAt: null,
+    restarts: 0,
+  } as const;
+  assert.deepEqual(schedulerLines(job), [['Slurm job', '4711, RUNNING on node[1-2], partition main']]);
+  const waiting = { ...job, state: 'PENDING', reason: 'Priority', nodes: null, position: 4, restarts: 2 };
+  assert.deepEqual(schedulerLines(waiting), [
+    ['Slurm job', '4711, PENDING (Priority), partition main'],
+    ['Queue', 'place 4 in main, priority 4294'],
+    ['Requeued', '2 times'],
+  ]);
+  const [, queue, limit] = schedulerLines({ ...waiting, expectedStart: Date.now(), timeLimitAt: Date.now() });
+  assert.match(queue![1], /expected to start .*\d/);
+  assert.equal(limit![0], 'Time limit');
 });
 
 test('set-up lines are read and saved as a document', async () => {
