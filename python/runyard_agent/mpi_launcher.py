@@ -78,7 +78,10 @@ def srun_argv(plan, kind):
 
 def best_type(listed):
     """The best of the types that `srun --mpi=list` names. AgentError when there is none."""
-    words = listed.replace(",", " ").split()
+    words = []
+    for line in listed.split("\n"):
+        # The other lines are titles; the last one is followed by versions of pmix.
+        words += line.replace("srun:", "").split(":")[-1].replace(",", " ").split() if "types are" not in line else []
     for kind in _TYPES:
         if kind in words:
             return kind

@@ -1,6 +1,7 @@
 """Ranks as children of this process, with everything that they start: started, looked after, and ended together."""
 
 import os
+import select
 import signal
 import sys
 
@@ -77,7 +78,7 @@ class Guard(object):
     def start_other(self, argv, variables, log):
         """Starts something else, as what starts ranks; gives its pid."""
         pid = command.start({"command": argv, "shell": None}, variables, self.plan["code"], log)
-        self.tree.started[pid] = None
+        self.tree.add(pid)
         return pid
 
     def look(self):
@@ -111,18 +112,49 @@ class _GuardedTree(Tree):
         Tree.__init__(self, None)
         self.started = {}  # pid -> what `wait` said, None before
         self.order = []  # pids in the order of their ends
+        # One failure makes others: where the system says in which order (Linux, Python 3.9), it is known even if this
+        # process comes late. `wait` gives the ends in any order.
+        self._queue = select.epoll() if hasattr(select, "epoll") and hasattr(os, "pidfd_open") else None
+        self._handles = {}
+
+    def add(self, pid):
+        """A child whose end is of interest."""
+        self.started[pid] = None
+        if self._queue is not None:
+            try:
+                handle = os.pidfd_open(pid)
+                self._queue.register(handle, select.EPOLLIN)
+                self._handles[handle] = pid
+            except OSError:
+                pass  # an older kernel, or too many files
 
     def reap(self):
+        first = self._ended()
+        found = []
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return False
+                break
             if pid == 0:
-                return False
+                break
             if not reaped(pid, status) and pid in self.started:
                 self.started[pid] = status
-                self.order.append(pid)
+                found.append(pid)
+        found.sort(key=lambda pid: first.index(pid) if pid in first else len(first))
+        self.order += found
+        return False
+
+    def _ended(self):
+        """Pids in the order of their ends, as far as it is known."""
+        if not self._handles:
+            return []
+        found = []
+        for handle, _ in self._queue.poll(0, len(self._handles)):
+            found.append(self._handles.pop(handle))
+            self._queue.unregister(handle)
+            os.close(handle)
+        return found
 
     def look(self):
         if LINUX:
