@@ -11,6 +11,7 @@ from .errors import AgentError
 from .layout import Attempt
 from .locks import try_lock
 from .record import TERMINAL, state_of
+from .shared_files import SharedFiles
 from .tool import Tool
 
 #: Seconds of KillWait that stay for the end of the supervisor itself, and the least that the command gets.
@@ -30,8 +31,7 @@ class JobSupervisor(supervise.Supervisor):
         self._restart = restart
         self._kill_wait = kill_wait
         self._asked = None  # the time at which Slurm told it to end
-        self._next_look = 0.0
-        self.following = None
+        self._shared = SharedFiles(attempt.root)
         self.spec["grace_seconds"] = min(self.spec["grace_seconds"], max(_LEAST_GRACE, kill_wait - _RESERVE))
 
     def _wait_turn(self):
@@ -132,12 +132,9 @@ class JobSupervisor(supervise.Supervisor):
         supervise.Supervisor._seal(self, state, reason, **members)
 
     def _housekeeping(self):
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._next_look = now + supervise.BEAT
-            if self._is_over():
-                # Slurm has given the job to other nodes while these could not be reached.
-                self.record.forsake()
+        # Slurm may have given the job to other nodes while these could not be reached.
+        if time.monotonic() >= self.next_beat and self._is_over():
+            self.record.forsake()
         supervise.Supervisor._housekeeping(self)
 
     def heed(self):
@@ -147,6 +144,7 @@ class JobSupervisor(supervise.Supervisor):
             raise supervise.Stop("over", "Another attempt goes on.")
 
     def _is_over(self):
+        self._shared.refresh(slurm_attempt.folder_of(self.attempt))
         return os.path.exists(slurm_attempt.folder_of(self.attempt) + "/over.json")
 
 
@@ -217,6 +215,8 @@ def main(root, run, number, kill_wait):
     supervisor.run()
     if lock is not None:
         os.close(lock)
+    if supervisor.record.forsaken:
+        return 0
     code = supervisor.record.status.get("exit_code")
     state = supervisor.record.state
     return 0 if state in ("Completed", "Requeued") else code if isinstance(code, int) and 0 < code < 256 else 1

@@ -79,6 +79,8 @@ class SlurmRecovery(object):
             yield from _run(["scancel", str(known[0])])
         if job is not None and job.state in slurm.WAITING and job.state != "CONFIGURING":
             if began:
+                if key not in self._over:
+                    self.queue.soon()
                 yield from self._wait_for_word(key, attempt, job, "requeued")
             else:
                 self._over.pop(key, None)
@@ -93,11 +95,13 @@ class SlurmRecovery(object):
 
     def _wait_for_word(self, key, attempt, job, how):
         """The supervisor may have said how it ended, and it is not seen here yet."""
-        now = time.monotonic()
-        since = self._over.setdefault(key, now)
+        since = self._over.setdefault(key, time.monotonic())
         never_began = state_of(attempt) == "Queued" and job.nodes is None
         patience = 0 if never_began else _PATIENCE_SHARED if self._shared.delays else _PATIENCE
-        if now < since + patience:
+        # What Slurm was asked before may be older than what the supervisor has written.
+        if self.queue.asked < since + patience:
+            if time.monotonic() >= since + patience:
+                self.queue.soon()
             return
         self._shared.refresh(attempt.folder)
         self._shared.refresh_file(attempt.status)
