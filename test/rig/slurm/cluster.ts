@@ -250,6 +250,8 @@ export class SlurmCluster {
     place.write('hosts', `127.0.0.1 localhost\n${addresses.login} ${login}\n${known}`);
     await output(place, ['mkdir', `${folder}/etc`, `${folder}/state`, `${folder}/spool`]);
     place.write('etc/slurm.conf', slurmConf(options, { folder, control }));
+    // A folder of the step's name on each node, and not on all of them together.
+    place.write('etc/mpi.conf', 'PMIxCliTmpDirBase=/dev/shm\n');
     if (options.gres) {
       place.write('etc/gres.conf', gresConf(options.gres, folder));
       for (let device = 0; device < gresCount(options.gres); device++)

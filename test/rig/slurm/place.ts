@@ -90,12 +90,14 @@ export class RoomPlace implements Place {
 
   /** Makes `prefix` and `bin`. */
   openDoors(programs: string[]): void {
-    const enter = `exec nsenter -t ${this.pid} -m -n -u -- sh -c 'cd "$0" && exec "$@"' "$PWD"`;
-    this.write('enter', `#!/bin/sh\n${enter} "$@"\n`, 0o755);
+    const nsenter = `nsenter -t ${this.pid} -m -n -u -- sh -c 'cd "$0" && exec "$@"' "$PWD"`;
+    // Jobs have this folder on their PATH as well, as they have the environment of who submitted them.
+    const isInside = `[ /etc/slurm/slurm.conf -ef '${this.folder}/etc/slurm.conf' ]`;
+    const script = (program: string): string =>
+      `#!/bin/sh\n${isInside} && exec ${program} "$@"\nexec ${nsenter} ${program} "$@"\n`;
+    this.write('enter', script('env'), 0o755);
     mkdirSync(this.bin);
-    for (const name of programs) {
-      this.write(`bin/${name}`, `#!/bin/sh\n${enter} /usr/bin/${name} "$@"\n`, 0o755);
-    }
+    for (const name of programs) this.write(`bin/${name}`, script(`/usr/bin/${name}`), 0o755);
   }
 
   write(name: string, content: string, mode = 0o644): void {
