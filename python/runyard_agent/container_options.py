@@ -85,6 +85,15 @@ def run_arguments(engine, attempt, name, image, container, agent_folder, leased,
     return words + [image, attempt.container_script]
 
 
+def python_beside(engine, root, image, chosen):
+    """The first words of a command line that runs the image's Python (`chosen`, or the first of its PATH) beside a
+    run."""
+    script = ('exec "$0" "$@"' if chosen else
+              'for p in python3 python; do command -v $p >/dev/null 2>&1 && exec $p "$@"; done; exit 127')
+    return [engine.program, "run", "--rm", "--pull=never", "--network=none", "--entrypoint", "/bin/sh",
+            "--label", "runyard.root=%s" % root_label(root), image, "-c", script, chosen or "python"]
+
+
 def person(engine):
     """The arguments by which files that the container writes belong to this user."""
     me = "%d:%d" % (os.getuid(), os.getgid())
@@ -113,3 +122,9 @@ def _gpus(engine, root, leased, everything):
         names = ["%d" % index for index in leased] or ["all"]
         return [word for name in names for word in ("--device", "nvidia.com/gpu=" + name)]
     return ["--gpus", '"device=%s"' % ",".join(str(index) for index in leased) if leased else "all"]
+
+
+def no_memory(limit, whom):
+    """What is said of a container that had not enough memory; `limit` may be None."""
+    return "The container ran out of memory%s and the kernel killed %s." % (
+        " (its limit is %s)" % limit if limit is not None else "", whom)

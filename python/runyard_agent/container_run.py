@@ -7,8 +7,8 @@ import time
 from . import container_script, environment, failure, processes
 from .atomic import write_bytes
 from .container import Container, MissingImage, no_shell, process_of, put_away
-from .container_options import root_label
-from .container_script import BEGAN, NO_PROGRAM, NO_PYTHON, NOT_EXECUTABLE
+from .container_options import no_memory, python_beside
+from .container_script import BEGAN, NO_NODE_PYTHON
 from .engine_problem import last_words
 from .errors import AgentError, from_os_error
 from .monitor import Monitor
@@ -31,10 +31,7 @@ class Ending(object):
     """How a container ended: what goes into the run's status."""
 
     def __init__(self, how, exit_code=None, signal=None, error=None):
-        self.how = how
-        self.exit_code = exit_code
-        self.signal = signal
-        self.error = error
+        self.how, self.exit_code, self.signal, self.error = how, exit_code, signal, error
 
 
 class ContainerRun(object):
@@ -93,8 +90,12 @@ class ContainerRun(object):
         python = spec.get("python") is True and spec["shell"] is None
         if python and interpreter is not None:
             argv[0], python = interpreter, False
+        node = None
+        if self.keeper.several is not None:
+            self.keeper.several.write(argv, None)
+            node = self.keeper.several.argv()[1:]
         write_bytes(attempt.container_script, container_script.script_of(
-            attempt, argv, python, environment.in_container(attempt, spec, self._gpus), agent_folder))
+            attempt, argv, python, environment.in_container(attempt, spec, self._gpus), agent_folder, node))
 
     def _pull(self):
         """A generator that fetches the image; what the engine says goes into the build log."""
@@ -113,10 +114,12 @@ class ContainerRun(object):
         if tool.code != 0:
             tail = failure.tail_of(self.attempt.build_log)
             tool.errors = "\n".join(tail.splitlines()[-5:])
-            raise self.engine.problem(tool) or with_tail(AgentError(
+            error = AgentError(
                 "environment", "The image %s could not be pulled: %s" % (self.image, last_words(tool.errors)),
                 "Check the image's name, and sign in to its registry where it asks for that (%s login)."
-                % self.engine.kind), tail)
+                % self.engine.kind)
+            error.tail = tail  # of another log than the command's
+            raise self.engine.problem(tool) or error
 
     # While it runs
 
@@ -226,6 +229,9 @@ class ContainerRun(object):
             return self._not_begun(word, code)
         if code == 0:
             return Ending("The command ended with exit code 0", 0)
+        ranks = self.keeper.several.failure() if self.keeper.several is not None else None
+        if ranks is not None:
+            return self._rank_failed(ranks, state.out_of_memory)
         if self._was_away and code in _BY_ENGINE:
             return self._by_engine(code)
         if code in (137, 143) and not state.out_of_memory:
@@ -245,6 +251,14 @@ class ContainerRun(object):
             return Ending("The command was ended by signal %d" % _SIGNALS[code], None, _SIGNALS[code], error)
         return Ending("The command ended with exit code %d" % code, code, None,
                       failure.of_exit(code, self.attempt.folder, self.attempt.log))
+
+    def _rank_failed(self, ranks, out_of_memory):
+        """One of several processes has failed: `ranks` is what Several.failure gives."""
+        code, number, error, how = ranks
+        limit = self.options.get("memory")
+        if (number == 9 or code == 137) and (out_of_memory or (error["code"] == "out_of_memory" and limit)):
+            error = dict(error, code="out_of_memory", message=no_memory(limit, self.keeper.several.who.lower()))
+        return Ending(how, code, number, error)
 
     def _look_again(self, state):
         """A generator: an engine says a little later that memory was short; what is being removed is gone then, and an
@@ -273,11 +287,9 @@ class ContainerRun(object):
                       failure.error("container", message, self.attempt.log))
 
     def _out_of_memory(self, code, limited):
-        limit = self.options.get("memory")
         message = "The host ran out of memory and its kernel killed the script."
         if limited:
-            message = "The container ran out of memory%s and the kernel killed the script." % (
-                " (its limit is %s)" % limit if limit is not None else "")
+            message = no_memory(self.options.get("memory"), "the script")
         number = _SIGNALS.get(code)
         return Ending(message.rstrip("."), None if number else code, number,
                       failure.error("out_of_memory", message, self.attempt.log))
@@ -285,14 +297,8 @@ class ContainerRun(object):
     def _not_begun(self, word, code):
         program = self.spec["environment"]["interpreter"] if self.spec.get("python") else (
             self.spec["command"] or ["/bin/sh"])[0]
-        message = {
-            NO_PYTHON: "The image %s has no Python." % self.image,
-            NO_PROGRAM: "%s was not found in the image %s." % (program, self.image),
-            NOT_EXECUTABLE: "%s cannot be executed in the image %s." % (program, self.image),
-        }.get(word, "The command did not begin.")
-        action = ("Choose an image with Python, or one to install it in." if word == NO_PYTHON
-                  else "Choose another image, or another program.")
-        kind = "environment" if self.spec.get("python") else "not_found"
+        message, action = container_script.why_not(word, self.image, program)
+        kind = "environment" if self.spec.get("python") or word == NO_NODE_PYTHON else "not_found"
         return Ending(message.rstrip("."), code, None,
                       failure.error(kind, "%s %s" % (message, action), self.attempt.log))
 
@@ -313,16 +319,10 @@ class ContainerRun(object):
                       failure.error(problem.code, "%s %s" % (problem.message, problem.action), self.attempt.log))
 
     def python(self):
-        """The first words of a command line that runs the image's Python beside the run; None where the command is
-        none."""
+        """The first words of a command line of the image's Python beside the run; None where the command is none."""
         if not self.spec.get("python"):
             return None
-        chosen = self.spec["environment"]["interpreter"]
-        script = ('exec "$0" "$@"' if chosen else
-                  'for p in python3 python; do command -v $p >/dev/null 2>&1 && exec $p "$@"; done; exit 127')
-        return [self.engine.program, "run", "--rm", "--pull=never", "--network=none", "--entrypoint", "/bin/sh",
-                "--label", "runyard.root=%s" % root_label(self.attempt.root), self.image, "-c", script,
-                chosen or "python"]
+        return python_beside(self.engine, self.attempt.root, self.image, self.spec["environment"]["interpreter"])
 
     # Its end
 

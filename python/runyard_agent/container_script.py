@@ -8,7 +8,7 @@ import os
 from .text import fs
 
 #: What it writes into container.began: the command begins, or why it does not.
-BEGAN, NO_PYTHON, NO_PROGRAM, NOT_EXECUTABLE = "began", "python", "program", "mode"
+BEGAN, NO_PYTHON, NO_PROGRAM, NOT_EXECUTABLE, NO_NODE_PYTHON = "began", "python", "program", "mode", "node"
 
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _REST = _FIRST.union("0123456789")
@@ -27,11 +27,12 @@ def settable(name):
     return name[:1] in _FIRST and _REST.issuperset(name) and name not in _KEPT
 
 
-def script_of(attempt, argv, python, variables, python_path):
+def script_of(attempt, argv, python, variables, python_path, node=None):
     """The bytes of container.sh.
 
     `argv` is the command; `python`: its first word stands for the image's own Python. `variables` are set over those
-    of the image; `python_path` is a folder that goes to the front of PYTHONPATH.
+    of the image; `python_path` is a folder that goes to the front of PYTHONPATH. `node` are the words behind the
+    interpreter's name by which the node program starts the command, where it has several processes.
     """
     lines = [b"# What the container of this run executes. Gone once it has begun.",
              b"exec </dev/null >>" + quoted(attempt.log) + b" 2>&1 || exit 126",
@@ -45,7 +46,11 @@ def script_of(attempt, argv, python, variables, python_path):
               b"say() { echo \"$1\" >" + quoted(attempt.container_began) + b"; }",
               b"cd " + quoted(attempt.code) + b" || exit 126"]
     lines += _python() if python else _program(argv[0])
-    lines += [b"say " + fs(BEGAN), b" ".join([b'exec "$runyard_program"'] + [quoted(word) for word in argv[1:]])]
+    words = [b'exec "$runyard_program"'] + [quoted(word) for word in argv[1:]]
+    if node is not None:
+        lines += _node_python(b'"$runyard_program"' if python or argv[0].rpartition("/")[2].startswith("python") else b"")
+        words = [b'exec "$runyard_node"'] + [quoted(word) for word in node] + [b'--program "$runyard_program"']
+    lines += [b"say " + fs(BEGAN), b" ".join(words)]
     return b"\n".join(lines) + b"\n"
 
 
@@ -60,6 +65,19 @@ def _python():
             b"else",
             _print("Runyard: there is neither python3 nor python on the PATH of this image."),
             b"say " + fs(NO_PYTHON),
+            b"exit 127",
+            b"fi"]
+
+
+def _node_python(program):
+    """Sets `runyard_node` to a Python that can run the node program; `program` may be one."""
+    return [b"for runyard_node in python3 python " + program + b"; do",
+            b"  \"$runyard_node\" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null && break",
+            b"  runyard_node=",
+            b"done",
+            b'if [ -z "$runyard_node" ]; then',
+            _print("Runyard: this image has no python3 (3.6 or later) on its PATH, which starts the processes."),
+            b"say " + fs(NO_NODE_PYTHON),
             b"exit 127",
             b"fi"]
 
@@ -90,3 +108,18 @@ def began(attempt):
     finally:
         os.close(fd)
     return said[:-1].decode("ascii", "replace") if said.endswith(b"\n") else None
+
+
+def why_not(word, image, program):
+    """`(message, action)` of a command that has not begun for what container.sh has said: `word`."""
+    message = {
+        NO_PYTHON: "The image %s has no Python." % image,
+        NO_PROGRAM: "%s was not found in the image %s." % (program, image),
+        NOT_EXECUTABLE: "%s cannot be executed in the image %s." % (program, image),
+        NO_NODE_PYTHON: "The image %s has no python3 (3.6 or later), which starts the processes of a run that has several."
+                        % image,
+    }.get(word, "The command did not begin.")
+    action = {NO_PYTHON: "Choose an image with Python, or one to install it in.",
+              NO_NODE_PYTHON: "Choose an image with python3 on its PATH, or run one process."}.get(
+                  word, "Choose another image, or another program.")
+    return message, action

@@ -26,6 +26,7 @@ class Several(object):
         self._hosts = list(hosts)
         self.nodes = (spec.get("resources") or {}).get("nodes", 1)
         self.path = attempt.folder + "/distributed.json"
+        self.who = "The script"  # what has failed, for people
 
     def write(self, argv, variables):
         """Makes the plan: `argv` is the command, `variables` are its variables (None: those that the node program
@@ -112,12 +113,13 @@ class Several(object):
             code = why["error"].get("code")
             code = code if code in ("not_found", "no_space", "prepare", "environment") else "prepare"
             return None, None, failure.error(code, str(why["error"].get("message")), log), "could not be started"
-        who = str(why.get("launcher") or "The script")
+        who = str(why.get("launcher") or self.who)
         if isinstance(number, int):
             who = "Rank %d" % number
             if self.nodes > 1 and why.get("host"):
                 who += " on %s" % why["host"]
             log = ranks.log_of(log, number)
+        self.who = who
         killed, code = why.get("signal"), why.get("exit_code")
         if isinstance(killed, int) or (code == 137 and why.get("out_of_memory")):
             error = failure.of_signal(killed or 9, bool(why.get("out_of_memory")), self._attempt.folder, log, who)
