@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from . import failure, slurm, slurm_attempt, slurm_job, slurm_tickets
+from . import failure, slurm, slurm_attempt, slurm_job, slurm_limits, slurm_tickets
 from .atomic import read_json, read_object, write_bytes, write_json
 from .errors import AgentError, from_os_error
 from .launch import own_launcher
@@ -23,6 +23,9 @@ _TURN, _LOOK, _IDLE, _BEAT = 0.05, 0.2, 3.0, 5.0
 _PATIENCE = 90.0
 _RETRY, _RETRY_FULL = 5.0, 20.0
 
+#: Seconds for which what the partitions allow is not asked again.
+_FRESH = 60.0
+
 
 class Dispatcher(object):
     """Looks after all tickets of one root."""
@@ -30,6 +33,8 @@ class Dispatcher(object):
     def __init__(self, root):
         self.root = root
         self.kill_wait = None
+        self.partitions = {}
+        self.partitions_until = 0.0
         self.sending = False  # one sbatch at a time, in order of submission
         self._under_way = {}  # path of a ticket -> generator
 
@@ -179,6 +184,12 @@ class Bringing(object):
             tool = yield from self._call(slurm.show_config())
             if tool.code == 0:
                 self._dispatcher.kill_wait = slurm.kill_wait(slurm.read_config(tool.output))
+        if time.monotonic() >= self._dispatcher.partitions_until:
+            self._dispatcher.partitions_until = time.monotonic() + _FRESH
+            tool = yield from self._call(slurm_limits.show_partitions())
+            if tool.code == 0:
+                self._dispatcher.partitions = slurm_limits.read_partitions(tool.output)
+        slurm_limits.check(self._spec, self._dispatcher.partitions)
         launcher = self._launch.get("launcher") or own_launcher()
         text = slurm_job.script(self._attempt, self._spec, launcher, self._dispatcher.kill_wait or 30)
         write_bytes(self._folder + "/job.sh", text.encode("utf-8", "surrogateescape"))

@@ -145,7 +145,7 @@ test(
       const ended = await home.ended(run.id);
       assert.equal(ended.status, 'Failed');
       assert.equal(ended.error?.code, 'supervisor_lost', JSON.stringify(ended.error));
-      await scene.wholeSoFar(run);
+      await scene.wholeSoFar(run, { clean: false });
     });
     await Promise.all(subtests);
   },

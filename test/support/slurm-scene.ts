@@ -81,7 +81,7 @@ export class SlurmScene {
   /** Kills who gives runs to Slurm, if somebody does now. */
   async killDispatcher(): Promise<void> {
     const kill =
-      'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline 2>/dev/null | grep -q "__main__.py dispatch" && kill -9 ${p#/proc/}; done; true';
+      'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline 2>/dev/null | grep -q "[_]_main__.py dispatch" && kill -9 ${p#/proc/}; done; true';
     await this.cluster.run('sh', '-c', kill);
   }
 

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { skipWithoutSlurm } from '../rig/slurm/cluster.ts';
+import { counting, SlurmScene } from '../support/slurm-scene.ts';
+
+const skip = skipWithoutSlurm();
+const scene = new SlurmScene();
+const { home } = scene;
+
+before(async () => {
+  if (!skip)
+    await scene.open({ killWait: 5, slurmdTimeout: 5, cpusPerNode: 200 }, { slurm: { partition: 'main' } });
+});
+after(() => scene.close());
+
+const on = (node: string) => ({ slurm: { options: [`--nodelist=${node}`] } });
+
+test('a node loses its power: the run goes on elsewhere, or says so', { skip }, async () => {
+  const { cluster } = scene;
+  // Not tied to a node, so that it can go on; the first one is taken.
+  const requeued = await scene.script(counting(60, 7), { slurm: { options: ['--exclude=node2,node3'] } });
+  const failing = await scene.script(counting(10_000), {
+    slurm: { options: ['--nodelist=node1', '--no-requeue'] },
+  });
+  const job = await scene.job(requeued, 'RUNNING');
+  await scene.job(failing, 'RUNNING');
+  await scene.points(requeued, 'count', 7);
+  await scene.points(failing, 'count', 3);
+  await cluster.run('scontrol', 'update', `JobId=${job}`, 'ExcNodeList=');
+  await cluster.killNode('node1', { power: true });
+  const ended = await home.ended(failing.id);
+  assert.equal(ended.status, 'Failed');
+  assert.equal(ended.error?.code, 'node_failure', JSON.stringify(ended.error));
+  await home.until(requeued.id, 'requeued', ({ attempts }) => attempts === 2);
+  await cluster.startNode('node1');
+  assert.equal((await scene.complete(requeued, 60)).attempts, 2);
+  await scene.wholeSoFar(failing, { clean: false });
+});
+
+test(
+  'a node that cannot be reached goes on with a job that has another one: that counts',
+  { skip },
+  async () => {
+    const { cluster } = scene;
+    const run = await scene.script(counting(60, 7), on('node2'));
+    await scene.job(run, 'RUNNING');
+    await scene.points(run, 'count', 7);
+    // The daemon alone: what it had started lives on.
+    await cluster.killNode('node2');
+    await home.until(run.id, 'requeued', ({ attempts }) => attempts === 2);
+    await cluster.startNode('node2');
+    assert.equal((await scene.complete(run, 60)).attempts, 2);
+    const deadline = Date.now() + 60_000;
+    while ((await scene.processesOn('node2')).length > 0 && Date.now() < deadline) await sleep(200);
+    assert.deepEqual(await scene.processesOn('node2'), []);
+  },
+);
+
+test('two hundred runs wait: one question for all of them, every few seconds', { skip }, async () => {
+  const { cluster } = scene;
+  const count = Number(process.env['RUNYARD_QUEUED_RUNS'] ?? 200);
+  const folder = home.folder('many', { 'train.py': counting(3) });
+  const configuration = { script: 'train.py', target: 'login', slurm: { options: ['--hold'] } };
+  const runs = [];
+  for (let i = 0; i < count; i++) runs.push(await home.submit(folder, { configuration }));
+  const jobs = [];
+  for (const run of runs) jobs.push(await scene.job(run, 'PENDING'));
+  assert.equal(new Set(jobs).size, count);
+  const before = await cluster.countCalls();
+  const began = performance.now();
+  await sleep(20_000);
+  const seconds = (performance.now() - began) / 1000;
+  const calls = (await cluster.countCalls()) - before;
+  // One of them is the look itself.
+  assert.ok(calls <= seconds / 2 + 2, `${calls} questions in ${seconds} s`);
+  await cluster.run('scontrol', 'release', jobs.join(','));
+  for (const run of runs) {
+    const ended = await scene.complete(run, 3);
+    assert.equal(ended.attempts, 1);
+  }
+  const known = (await cluster.jobs()).filter(({ name }) => name.includes('many'));
+  assert.equal(known.length, count);
+});
