@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from . import distributed_plan, failure, ranks
+from . import distributed_plan, distributed_steps, failure, ranks
 from .atomic import write_json
 from .errors import from_os_error
 from .launch import own_launcher
@@ -18,12 +18,13 @@ _LONGEST_GRACE = 40.0
 
 
 class Several(object):
-    """The processes of one run. `hosts` are the names of its nodes in their order, where there are several."""
+    """The processes of one run. On several nodes this process is on the first one, in a job of Slurm that has them
+    all."""
 
-    def __init__(self, attempt, spec, hosts=()):
+    def __init__(self, attempt, spec):
         self._attempt = attempt
         self._spec = spec
-        self._hosts = list(hosts)
+        self._hosts = []  # of several nodes
         self.nodes = (spec.get("resources") or {}).get("nodes", 1)
         self.path = attempt.folder + "/distributed.json"
         self.who = "The script"  # what has failed, for people
@@ -42,8 +43,9 @@ class Several(object):
             launcher=(spec.get("slurm") or {}).get("mpi_launcher"),
             address=own.get("MASTER_ADDR"), port=own.get("MASTER_PORT"))
         if self.nodes > 1:
-            # This is the first node, and all others have to know at once.
-            plan["address"] = plan["address"] or ranks.own_address(self._hosts[0] if self._hosts else None)
+            # All others have to know at once.
+            plan["hosts"] = self._hosts = distributed_steps.job_hosts(self.nodes)
+            plan["address"] = plan["address"] or ranks.own_address(self._hosts[0])
             plan["port"] = plan["port"] or ranks.free_ports(1)[0]
         try:
             os.makedirs(self._attempt.folder + "/nodes", mode=0o700, exist_ok=True)
@@ -57,7 +59,7 @@ class Several(object):
         words = node_argv(self.path, own_launcher())
         if self.nodes == 1 or self._spec["distributed"]["kind"] == "mpi":
             return words + ["--node", "0"]
-        return srun_argv(self.nodes) + words
+        return distributed_steps.srun_argv(self.nodes) + words
 
     def variables(self):
         """Those of the node program: it gives the run's own to the ranks only, so that none of them is its trouble."""
@@ -76,24 +78,15 @@ class Several(object):
         if grace <= 0 or tree.exit_status is not None:
             return grace
         if self.nodes > 1 and self._spec["distributed"]["kind"] != "mpi":
+            # srun would end all ranks at once.
             distributed_plan.tell_end(self._attempt.folder, {"rank": None, "told": True})
-            self._signal_step()
+            distributed_steps.ask_to_end(rest)
         else:
             os.kill(tree.command, signal.SIGTERM)
         while tree.exit_status is None and time.monotonic() < deadline + _PATIENCE:
             rest(0.05)
             tree.reap()
         return max(0.0, deadline - time.monotonic())
-
-    def _signal_step(self):
-        """srun itself would end all ranks by SIGKILL; Slurm tells the node programs."""
-        from .tool import Tool, find
-        job = os.environ.get("SLURM_JOB_ID")
-        if job is None or find("scancel") is None:
-            return
-        tool = Tool(["scancel", "--signal=TERM", job], 20.0)
-        while not tool.poll():
-            time.sleep(0.02)
 
     def failure(self, rest=time.sleep):
         """Of a run that did not end well: `(exit code, signal, error, what happened)` of the rank that has failed
@@ -132,9 +125,3 @@ class Several(object):
 def node_argv(path, launcher):
     """The words of the node program; `launcher` is [interpreter, the agent's main file]."""
     return [launcher[0], "-I", "-S", "-X", "utf8", launcher[1], "node", "--file", path]
-
-
-def srun_argv(nodes):
-    """srun's words, up to the program: one task on each node, with all that the job has there."""
-    return ["srun", "--nodes=%d" % nodes, "--ntasks=%d" % nodes, "--ntasks-per-node=1", "--kill-on-bad-exit=1",
-            "--overlap", "--cpu-bind=none", "--mpi=none", "--input=none", "--unbuffered"]

@@ -33,10 +33,6 @@ def variables_for(variables, plan):
     for name, value in _OPEN_MPI.items():
         found.setdefault(name, value)
     if plan["nodes"] > 1:
-        # Ranks of other nodes are ended by the launcher alone: they shall have their grace.
-        seconds = str(int(plan["grace"]) + 1)
-        for prefix in ("OMPI_MCA_", "PRTE_MCA_"):
-            found.setdefault(prefix + "odls_base_sigkill_timeout", seconds)
         # This program is a step of the job that holds its CPUs, if not the job's script.
         found.setdefault("SLURM_OVERLAP", "1")
     return found
@@ -72,7 +68,7 @@ def mpirun_argv(plan, mpirun, version):
 
 def srun_argv(plan, kind):
     """srun as the launcher: `kind` is one of its MPI types."""
-    return ["srun", "--mpi=%s" % kind, "--overlap", "--kill-on-bad-exit=1", "--nodes=%d" % plan["nodes"],
+    return ["srun", "--quiet", "--mpi=%s" % kind, "--overlap", "--export=ALL", "--kill-on-bad-exit=1", "--nodes=%d" % plan["nodes"],
             "--ntasks=%d" % plan["processes"], "--distribution=block", "--cpu-bind=none"]
 
 

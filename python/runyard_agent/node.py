@@ -9,6 +9,7 @@ from . import distributed_plan, ranks
 from .atomic import read_object, write_json
 from .errors import AgentError
 from .node_guard import Guard
+from .shared_files import SharedFiles
 
 #: Seconds between two looks for what other nodes say.
 _LOOK = 2.0
@@ -49,6 +50,7 @@ class Node(object):
         self.error = None  # the AgentError that does
         self.told = False
         self._folder = plan["folder"]
+        self._shared = SharedFiles(self._folder)
         self._cluster = None
         self._mine = None  # this node's addresses, while there are others to tell them to
         self._next_look = 0.0
@@ -96,13 +98,14 @@ class Node(object):
         waiting = [member for member in self.guard.members if member.ended is None]
         if not waiting:
             return True
-        if self.guard.wakeup.told_to_end:
+        if self.guard.told_to_end:
             self.told = True
             return True
         now = time.monotonic()
         if now < self._next_look:
             return False
         self._next_look = now + (_LOOK if self.plan["nodes"] > 1 else 0.5)
+        self._shared.refresh(self._folder + "/nodes")
         if distributed_plan.is_end_told(self._folder):
             self.told = True
             return True
@@ -161,13 +164,14 @@ class Node(object):
         found = {self.number: own}
         deadline = time.monotonic() + distributed_plan.PATIENCE
         while len(found) < self.plan["nodes"]:
+            self._shared.refresh(self._folder + "/nodes")
             for node in range(self.plan["nodes"]):
                 told = None
                 if node not in found:
                     told = (read_object(distributed_plan.node_file(self._folder, node)) or {}).get("addresses")
                 if told:
                     found[node] = told
-            if self.guard.wakeup.told_to_end or time.monotonic() > deadline:
+            if self.guard.told_to_end or time.monotonic() > deadline:
                 missing = [node for node in range(self.plan["nodes"]) if node not in found]
                 if missing:
                     raise AgentError("prepare", "Node %d has not said under which addresses its processes listen."

@@ -62,10 +62,20 @@ class Guard(object):
     def __init__(self, plan):
         self.plan = plan
         self.wakeup = Wakeup()
+        self._asked = False
+        signal.signal(signal.SIGURG, self._ask)
         self.tree = _GuardedTree()
         self.members = []
         self._memory_kills = MemoryKills()
         prctl.become_subreaper()
+
+    @property
+    def told_to_end(self):
+        """Whether somebody has asked for the end of the ranks: by SIGTERM, or through Slurm by SIGURG."""
+        return self._asked or self.wakeup.told_to_end
+
+    def _ask(self, *_):
+        self._asked = True
 
     def start(self, rank, argv, variables):
         """Starts a Rank. AgentError not_found when there is no such program."""

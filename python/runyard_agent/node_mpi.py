@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from . import distributed_plan, mpi_launcher, node, processes, ranks
+from . import distributed_plan, distributed_steps, mpi_launcher, node, processes, ranks
 from .atomic import read_object, write_json
 from .errors import from_os_error
 from .failure import tail_of
@@ -15,9 +15,8 @@ from .launch import own_launcher
 #: Seconds between two looks for what ranks on this node say.
 _LOOK = 0.1
 
-#: Seconds beyond the grace for which ranks of this node are waited for, and a launcher that ends them.
+#: Seconds beyond the grace for which ranks are waited for.
 _PATIENCE = 1.0
-_LAUNCHER = 5.0
 
 _ABORT = re.compile(r"MPI_ABORT was invoked on rank (\d+)")
 
@@ -53,7 +52,7 @@ class MpiNode(node.Node):
         if self.guard.status_of(self._launcher) is not None:
             self._heed_launcher()
             return True
-        if self.guard.wakeup.told_to_end:
+        if self.guard.told_to_end:
             self.told = True
             return True
         # On several nodes a launcher hears of a failure before this file is seen.
@@ -82,32 +81,27 @@ class MpiNode(node.Node):
         grace = self.plan["grace"]
         if self._launcher is None or self.guard.status_of(self._launcher) is not None:
             return self.guard.end(grace)
-        if self.plan["nodes"] == 1:
-            if self._end_ranks(grace):
-                grace = 0
-        else:
-            os.kill(self._launcher, signal.SIGTERM)
-            deadline = time.monotonic() + grace + _LAUNCHER
-            while self.guard.status_of(self._launcher) is None and time.monotonic() < deadline:
-                self.guard.wakeup.wait(0.5)
-                self.guard.look()
-            grace = 0
-        self.guard.end(grace)
+        if self.plan["nodes"] > 1:
+            distributed_steps.ask_to_end(self.guard.wakeup.wait)
+        self.guard.end(0 if self._end_ranks(grace) else grace)
 
     def _end_ranks(self, grace):
-        """Asks each `agent rank` of this node to end its rank; False when there is none."""
+        """Asks each `agent rank` of this node to end its rank, and waits for the ranks of all nodes; False when there is
+        none."""
         asked = set()
         deadline = time.monotonic() + grace + _PATIENCE
         while self.guard.status_of(self._launcher) is None and time.monotonic() < deadline:
             waiting = False
-            for rank in ranks.of_node(self.plan, self.number):
-                said = self._said(rank.rank)
+            self._shared.refresh(self._folder + "/nodes")
+            for number in range(self.plan["processes"]):
+                said = self._said(number)
                 pid, start = said.get("guard") or (None, None)
                 if pid is not None and said.get("ended") is None:
                     waiting = True
-                    if pid not in asked:
-                        asked.add(pid)
-                        processes.send(pid, start, signal.SIGTERM)
+                    if number not in asked:
+                        asked.add(number)
+                        if said.get("host") == os.uname()[1]:
+                            processes.send(pid, start, signal.SIGURG)
             if not waiting:
                 break
             self.guard.wakeup.wait(0.05)

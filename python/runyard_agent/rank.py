@@ -61,29 +61,29 @@ def _run(plan, rank):
     except AgentError as error:
         distributed_plan.tell_end(folder, {"rank": None, "node": rank.node, "host": os.uname()[1],
                                            "error": {"code": error.code, "message": error.in_full()}})
-        _hold(guard, plan)
+        if plan["nodes"] == 1:
+            _hold(guard, plan)
         return 127
     _write(folder, member)
     told = False
     while member.ended is None and not told:
         guard.wakeup.wait(1.0)
         guard.look()
-        told = guard.wakeup.told_to_end
+        told = guard.told_to_end
     if member.ended is None:
         guard.end(plan["grace"])
     elif not member.good and not told:
         distributed_plan.tell_end(folder, member.why())
     _write(folder, member)
-    if told or not member.good:
+    if (told and not guard.wakeup.told_to_end) or (plan["nodes"] == 1 and (told or not member.good)):
         _hold(guard, plan)
     return member.shell_code if member.ended is not None else 1
 
 
 def _hold(guard, plan):
     """Waits for its own end. A launcher that sees one rank's end as bad gives the others hardly any time; the node
-    program gives them the grace, and ends this process after them. On several nodes that is the launcher's."""
-    if plan["nodes"] > 1:
-        return
+    program gives them the grace, and ends this process after them. Where a rank fails by itself on several nodes, the
+    launcher has to hear of it at once, and does as it does."""
     deadline = time.monotonic() + plan["grace"] + _HOLD
     while time.monotonic() < deadline:
         guard.wakeup.wait(1.0)
