@@ -232,7 +232,7 @@ test('the tree: a Slurm cluster with its partitions, and one whose Slurm does no
   const cluster = clusterCompute().cluster!;
   const problem = { problem: 'Unable to contact slurm controller', action: 'Ask who runs it.' };
   const silent = await show(clusterCompute({ cluster: { ...cluster, partitions: [], ...problem } }));
-  assert.equal(silent.item.description, 'Slurm: Unable to contact slurm controller');
+  assert.equal(silent.item.description, problem.problem);
   assert.equal((silent.item.iconPath as vscode.ThemeIcon).id, 'warning');
   assert.deepEqual(
     silent.lines.slice(0, 3).map(({ label }) => label),

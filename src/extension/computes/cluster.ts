@@ -9,7 +9,7 @@ export function isCluster({ settings }: Pick<Compute, 'settings'>): boolean {
 
 /** `Slurm: 3 of 8 nodes idle, 2 jobs running, 5 waiting`; the nodes are those where jobs go. */
 export function clusterPhrase(cluster: Cluster, settings: ComputeSettings | null): string {
-  if (cluster.problem) return vscode.l10n.t('Slurm: {0}', cluster.problem);
+  if (cluster.problem) return cluster.problem;
   const { running, pending } = cluster;
   const nodes = mainPartition(cluster, settings)?.nodes;
   const parts = [

@@ -82,7 +82,7 @@ function searchBox(all: number, found: number): TemplateResult {
 /** Every change of state with its time, how long it lasted and its reason. */
 function timings(run: RunDetail): TemplateResult | typeof nothing {
   if (run.events.length === 0) return nothing;
-  const hasSeveral = run.events.some(({ attempt }) => attempt !== run.events[0]!.attempt);
+  const hasSeveral = run.events.some(({ attempt }) => attempt > 1);
   return html`<section class="card facts">
     <h2>${t('Timings')}</h2>
     <ol class="timeline">
@@ -90,7 +90,7 @@ function timings(run: RunDetail): TemplateResult | typeof nothing {
         const next = run.events[i + 1];
         const lasted = next ? formatDuration(next.time - event.time) : '';
         const detail = event.reason && event.reason !== run.error?.message ? event.reason : '';
-        const isFirst = hasSeveral && event.attempt !== run.events[i - 1]?.attempt;
+        const isFirst = hasSeveral && event.attempt > 0 && event.attempt !== run.events[i - 1]?.attempt;
         return html`${
             isFirst ? html`<li class="timeline-attempt">${t('Attempt {0}', event.attempt)}</li>` : nothing
           }
