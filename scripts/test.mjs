@@ -154,7 +154,7 @@ async function steps() {
   const found = await pythons();
   // Builds environments and runs containers for real: minutes, so by default under the oldest Python only.
   const slow = ([version, executable]) =>
-    ['container', 'environment'].map((what) => ({
+    ['container', 'distributed', 'environment'].map((what) => ({
       ...python(version, executable),
       name: `python${version}-${what}`,
       pattern: /^slow.*\.py$/,

@@ -9,9 +9,13 @@ from . import distributed_plan, distributed_steps, failure, ranks
 from .atomic import write_json
 from .errors import from_os_error
 from .launch import own_launcher
+from .shared_files import SharedFiles
 
 #: Seconds beyond the grace for which the node programs are waited for.
 _PATIENCE = 5.0
+
+#: Seconds within which a file of another node is seen where a file system delays that (see shared_files).
+_DELAY = 20.0
 
 #: As in supervise.
 _LONGEST_GRACE = 40.0
@@ -59,7 +63,7 @@ class Several(object):
         words = node_argv(self.path, own_launcher())
         if self.nodes == 1 or self._spec["distributed"]["kind"] == "mpi":
             return words + ["--node", "0"]
-        return distributed_steps.srun_argv(self.nodes) + words
+        return distributed_steps.srun_argv(self.nodes, distributed_steps.binds()) + words
 
     def variables(self):
         """Those of the node program: it gives the run's own to the ranks only, so that none of them is its trouble."""
@@ -82,7 +86,8 @@ class Several(object):
             distributed_plan.tell_end(self._attempt.folder, {"rank": None, "told": True})
             distributed_steps.ask_to_end(rest)
         else:
-            os.kill(tree.command, signal.SIGTERM)
+            # In a job SIGTERM would say that Slurm has told all of them.
+            os.kill(tree.command, signal.SIGURG if "SLURM_JOB_ID" in os.environ else signal.SIGTERM)
         while tree.exit_status is None and time.monotonic() < deadline + _PATIENCE:
             rest(0.05)
             tree.reap()
@@ -91,8 +96,10 @@ class Several(object):
     def failure(self, rest=time.sleep):
         """Of a run that did not end well: `(exit code, signal, error, what happened)` of the rank that has failed
         first; None when none says so. Files of other nodes may come late: they are waited for by `rest(seconds)`."""
-        deadline = time.monotonic() + (65.0 if self.nodes > 1 else 0.0)
+        shared = SharedFiles(self._attempt.folder)
+        deadline = time.monotonic() + (0.0 if self.nodes == 1 else _DELAY if shared.delays else 1.0)
         while True:
+            shared.refresh(self._attempt.folder + "/nodes")
             why = distributed_plan.end_told(self._attempt.folder)
             if why is not None or time.monotonic() >= deadline:
                 break

@@ -10,11 +10,26 @@ from .tool import Tool, find, output_of
 _PATIENCE = 60.0
 
 
-def srun_argv(nodes):
-    """srun's words, up to the program: one task on each node, with all that the job has there."""
-    return ["srun", "--quiet", "--nodes=%d" % nodes, "--ntasks=%d" % nodes, "--ntasks-per-node=1",
-            "--kill-on-bad-exit=1", "--overlap", "--export=ALL", "--cpu-bind=none", "--mpi=none", "--input=none",
-            "--unbuffered"]
+def srun_argv(nodes, binding):
+    """srun's words, up to the program: one task on each node, with all that the job has there. `binding`: whether the
+    cluster would give it one core of them."""
+    return (["srun", "--quiet", "--nodes=%d" % nodes, "--ntasks=%d" % nodes, "--ntasks-per-node=1",
+             "--kill-on-bad-exit=1", "--overlap", "--export=ALL", "--mpi=none", "--input=none", "--unbuffered"]
+            + unbound(binding))
+
+
+def unbound(binding):
+    """The option by which tasks may use all cores of the job; where none is bound srun would complain about it."""
+    return ["--cpu-bind=none"] if binding else []
+
+
+def binds():
+    """Whether this cluster binds tasks to cores."""
+    for line in (output_of(["scontrol", "show", "config"], _PATIENCE) or "").splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "TaskPlugin":
+            return "affinity" in value
+    return True
 
 
 def job_hosts(nodes):

@@ -3,7 +3,7 @@
 import os
 import select
 
-from . import ranks
+from . import distributed_steps, ranks
 from .errors import AgentError
 from .tool import Tool, find
 
@@ -44,7 +44,8 @@ def argv(plan, variables):
     path = variables.get("PATH", os.defpath)
     mpirun = find("mpirun", path) or find("mpiexec", path)
     if plan["nodes"] > 1 and (wanted == "srun" or (wanted == "auto" and mpirun is None)):
-        return srun_argv(plan, best_type(_output(["srun", "--mpi=list"], variables)))
+        kind = best_type(_output(["srun", "--mpi=list"], variables))
+        return srun_argv(plan, kind) + distributed_steps.unbound(distributed_steps.binds())
     if mpirun is None:
         raise AgentError(
             "not_found", "There is no mpirun on the PATH, which starts the %d processes of this run."
@@ -69,7 +70,7 @@ def mpirun_argv(plan, mpirun, version):
 def srun_argv(plan, kind):
     """srun as the launcher: `kind` is one of its MPI types."""
     return ["srun", "--quiet", "--mpi=%s" % kind, "--overlap", "--export=ALL", "--kill-on-bad-exit=1", "--nodes=%d" % plan["nodes"],
-            "--ntasks=%d" % plan["processes"], "--distribution=block", "--cpu-bind=none"]
+            "--ntasks=%d" % plan["processes"], "--distribution=block"]
 
 
 def best_type(listed):

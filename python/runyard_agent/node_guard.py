@@ -74,6 +74,9 @@ class Guard(object):
         """Whether somebody has asked for the end of the ranks: by SIGTERM, or through Slurm by SIGURG."""
         return self._asked or self.wakeup.told_to_end
 
+    def _in_job(self):
+        return self.plan["variables"] is not None and self.plan["kind"] != "mpi" and "SLURM_JOB_ID" in os.environ
+
     def _ask(self, *_):
         self._asked = True
 
@@ -109,7 +112,9 @@ class Guard(object):
 
     def end(self, grace):
         """Ends all of them: SIGTERM, the grace (seconds), SIGKILL."""
-        rest = end_tree(self.tree, grace, self.wakeup.wait)
+        # Slurm sends SIGTERM to everything in a job: a handler that saves a model shall not be called twice.
+        asked = self.tree.look() if self.wakeup.told_to_end and not self._asked and self._in_job() else ()
+        rest = end_tree(self.tree, grace, self.wakeup.wait, asked)
         self.look()
         if rest:
             print("Runyard:" + rest, file=sys.stderr)

@@ -8,11 +8,11 @@ from .processes import end_signal
 _PATIENCE = 15.0
 
 
-def end_tree(tree, grace, rest):
-    """Ends every process of the Tree: SIGTERM, the grace (seconds), SIGKILL; sleeps by `rest(seconds)`. Gives a sentence
-    about what could not be ended, empty when all is gone."""
+def end_tree(tree, grace, rest, asked=()):
+    """Ends every process of the Tree: SIGTERM, the grace (seconds), SIGKILL; sleeps by `rest(seconds)`. Pids in `asked`
+    have been sent SIGTERM by somebody else. Gives a sentence about what could not be ended, empty when all is gone."""
     deadline = time.monotonic() + grace
-    asked = set()
+    asked = set(asked)
     pause = 0.005
     searched = 0.0
     while True:

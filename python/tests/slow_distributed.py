@@ -211,6 +211,18 @@ class Torch(Several):
                     for name in json.loads(line).get("m", {}))
         self.assertEqual(names, {"loss", "loss/rank_1"})
 
+    def test_torchrun_in_the_script(self):
+        script = ("import os, runyard\n"
+                  "runyard.log('x', float(os.environ['RANK']))\n"
+                  "print('of', os.environ['WORLD_SIZE'])\n")
+        view = Several.start(self, self.connect(), script, processes=1, distributed={"kind": "tasks"}, command=None,
+                             shell=SYSTEM + " -m torch.distributed.run -r 1 -t 1 --standalone --nproc_per_node=3 main.py")
+        self.assertEqual(view.wait_end()["state"], "Completed", self.log(view, 0))
+        self.assertEqual(self.log(view, 0).count("of 3\n"), 3)
+        lines = [json.loads(line) for name in view.files if name.startswith("journal/")
+                 for line in view.text(name).splitlines()]
+        self.assertEqual([line["m"] for line in lines], [{"x": 0.0}])
+
     def test_a_rank_that_fails_while_the_others_wait_for_it(self):
         view = self.start(self.connect(), (
             "import os, torch.distributed as dist\n"

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import unittest
 
-from runyard_agent import distributed_steps
+from runyard_agent import distributed_steps, processes
+from runyard_agent.atomic import read_json
 
 from . import snapshots
 from .client import SOURCE
@@ -163,6 +164,54 @@ class Nodes(SeveralNodes):
         for rank in range(3):
             self.assertIn("ready\ntold 1\n", self.log(view, rank), self.everything(view))
 
+    def test_nothing_is_left_on_any_node(self):
+        client = self.join()
+        script = ("import os, signal, subprocess, sys, time\n"
+                  "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                  "subprocess.Popen(['sh', '-c', 'trap \"\" TERM; while :; do sleep 3600; done'], start_new_session=True)\n"
+                  "print('ready', flush=True)\n"
+                  "if len(sys.argv) > 1 and os.environ['RANK'] == '2': sys.exit(3)\n"
+                  "time.sleep(3600)\n")
+        for words in ([], ["fail"]):
+            view = self.begin(client, script, grace_seconds=1, command=[SYSTEM, "-u", "main.py"] + words)
+            folder = self.attempt(view.run).folder + "/user_logs/"
+            for name in ("std_log.txt", "std_log_process_01.txt", "std_log_process_02.txt"):
+                wait_until(lambda: b"ready" in content(folder + name), name)
+            if not words:
+                client.call("run.cancel", {"run": view.run, "attempt": 1, "reason": "tests"})
+            self.assertEqual(view.wait_end()["state"], "Failed" if words else "Canceled", self.everything(view))
+            # The nodes' processes are seen from here.
+            wait_until(lambda: processes.marked(view.run + "/1") == {}, "the end of all processes")
+
+    def test_what_slurm_ends_is_told_once(self):
+        client = self.join()
+        for nodes in (1, 2):
+            view = self.begin(client, self.ONCE, nodes=nodes, grace_seconds=20)
+            folder = self.attempt(view.run).folder
+            for name in ("std_log.txt", "std_log_process_01.txt", "std_log_process_02.txt"):
+                wait_until(lambda: b"ready" in content(folder + "/user_logs/" + name), name)
+            self.cluster.do("run", "scancel", str(read_json(folder + "/slurm/job.json")["job"]))
+            self.assertEqual(view.wait_end()["state"], "Canceled", self.everything(view))
+            for rank in range(3):
+                self.assertIn("ready\n", self.log(view, rank))
+                self.assertNotIn("told 2", self.log(view, rank), self.everything(view))
+
+    def test_several_processes_on_one_node(self):
+        client = self.join()
+        script = "import json, os; print(json.dumps(dict(os.environ)), flush=True)"
+        view = self.begin(client, script, nodes=1)
+        self.assertEqual(view.wait_end()["state"], "Completed", self.everything(view))
+        for rank in range(3):
+            variables = self.told(view, rank)
+            self.assertEqual((variables["RANK"], variables["SLURM_PROCID"], variables["SLURM_NTASKS"],
+                              variables["SLURM_TASKS_PER_NODE"], variables["MASTER_ADDR"]),
+                             (str(rank), str(rank), "3", "3", "127.0.0.1"))
+        if shutil.which("mpirun") and has("mpi4py"):
+            view = self.begin(client, MPI + "print(json.dumps([comm.rank, total]), flush=True)\n", nodes=1,
+                              distributed={"kind": "mpi"})
+            self.assertEqual(view.wait_end()["state"], "Completed", self.everything(view))
+            self.assertEqual([self.told(view, rank) for rank in range(3)], [[0, 6], [1, 6], [2, 6]])
+
     def test_addresses_for_tensorflow(self):
         view = self.begin(self.join(), (
             "import os, json, time\n"
@@ -183,7 +232,7 @@ class Nodes(SeveralNodes):
                           variables={"OMP_NUM_THREADS": "1"})
         self.assertEqual(view.wait_end()["state"], "Completed", self.everything(view))
         for rank in range(3):
-            self.assertTrue(self.log(view, rank).endswith("rank %d of 3\n" % rank), self.log(view, rank))
+            self.assertEqual(self.log(view, rank), "rank %d of 3\n" % rank)
 
     @unittest.skipUnless(shutil.which("mpirun") and has("mpi4py"), "needs mpirun and mpi4py")
     def test_mpirun_over_two_nodes(self):
@@ -231,6 +280,6 @@ class Nodes(SeveralNodes):
 class Words(unittest.TestCase):
 
     def test_srun(self):
-        self.assertEqual(distributed_steps.srun_argv(3), [
+        self.assertEqual(distributed_steps.srun_argv(3, True), [
             "srun", "--quiet", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1", "--kill-on-bad-exit=1", "--overlap",
-            "--export=ALL", "--cpu-bind=none", "--mpi=none", "--input=none", "--unbuffered"])
+            "--export=ALL", "--mpi=none", "--input=none", "--unbuffered", "--cpu-bind=none"])
