@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from . import failure, slurm, slurm_attempt, slurm_job, slurm_limits, slurm_tickets
+from . import failure, slurm, slurm_attempt, slurm_info, slurm_job, slurm_limits, slurm_tickets
 from .atomic import read_json, read_object, write_bytes, write_json
 from .errors import AgentError, from_os_error
 from .launch import own_launcher
@@ -189,6 +189,8 @@ class Bringing(object):
             tool = yield from self._call(slurm_limits.show_partitions())
             if tool.code == 0:
                 self._dispatcher.partitions = slurm_limits.read_partitions(tool.output)
+                nodes = yield from self._call(slurm_info.show_nodes())
+                slurm_limits.add_nodes(self._dispatcher.partitions, slurm_info.read_partitions(nodes.output))
         slurm_limits.check(self._spec, self._dispatcher.partitions)
         launcher = self._launch.get("launcher") or own_launcher()
         text = slurm_job.script(self._attempt, self._spec, launcher, self._dispatcher.kill_wait or 30)

@@ -21,6 +21,9 @@ _LEAST_GRACE = 1.0
 #: Seconds for which Slurm is asked why the job is to end, at most a third of KillWait.
 _ASK = 10.0
 
+#: Seconds for which a supervisor whose job runs elsewhere waits for Slurm to end it.
+_STAY, _ASK_AGAIN = 86400.0, 10.0
+
 
 class JobSupervisor(supervise.Supervisor):
     """As any supervisor, but the queue is Slurm's, and so is the last word about why it ends."""
@@ -32,6 +35,7 @@ class JobSupervisor(supervise.Supervisor):
         self._kill_wait = kill_wait
         self._asked = None  # the time at which Slurm told it to end
         self._shared = SharedFiles(attempt.root)
+        self.is_elsewhere = False  # Slurm has taken the job from this node, and is done with it
         self.spec["grace_seconds"] = min(self.spec["grace_seconds"], max(_LEAST_GRACE, kill_wait - _RESERVE))
 
     def _wait_turn(self):
@@ -63,6 +67,7 @@ class JobSupervisor(supervise.Supervisor):
             if job is not None:
                 restarts = int(job["Restarts"]) if job.get("Restarts", "").isdigit() else 0
                 state, reason = job.get("JobState", ""), job.get("Reason", "")
+                self.is_elsewhere = state in ("PENDING", "RUNNING") and restarts > self._restart
                 if restarts > self._restart or state in ("PENDING", "REQUEUED"):
                     return "requeue", self._said("Slurm has taken the job back into its queue")
                 if reason == "TimeLimit" or state in ("TIMEOUT", "DEADLINE"):
@@ -125,6 +130,20 @@ class JobSupervisor(supervise.Supervisor):
         except OSError:
             return  # a full disk: the job makes it when it starts again
         self._seal("Requeued", reason, next=following.number)
+
+    def stay(self):
+        """Until the job waits no more, or Slurm kills this: the end of a batch script is taken for that of a job that
+        waits, and passed over once that runs on another node."""
+        until = time.monotonic() + _STAY
+        while time.monotonic() < until:
+            job = self._ask_slurm(time.monotonic() + _ASK)
+            if job is not None and job.get("JobState") != "PENDING":
+                return
+            self._rest_until(min(until, time.monotonic() + _ASK_AGAIN))
+
+    def _rest_until(self, then):
+        while time.monotonic() < then:
+            self.wakeup.wait(1.0)
 
     def _seal(self, state, reason, **members):
         if self._is_over():
@@ -215,7 +234,9 @@ def main(root, run, number, kill_wait):
     supervisor.run()
     if lock is not None:
         os.close(lock)
-    if supervisor.record.forsaken:
+    if supervisor.record.forsaken or supervisor.is_elsewhere:
+        # Its end would be taken for that of the job, which waits or runs elsewhere.
+        supervisor.stay()
         return 0
     code = supervisor.record.status.get("exit_code")
     state = supervisor.record.state

@@ -45,7 +45,7 @@ def _ask():
         found.update(problem="There is no sbatch on the PATH of the host.",
                      action="Set set-up lines that bring it (module load slurm), or choose another host.")
         return found
-    nodes = yield from _call(["sinfo", "--noheader", "--Format=" + _FIELDS])
+    nodes = yield from _call(show_nodes())
     if nodes.result is None:
         found.update(problem="Slurm does not answer: " + (slurm.refusal(nodes.errors) or "sinfo failed."),
                      action="Try again later, or ask who runs the cluster.")
@@ -62,6 +62,11 @@ def _ask():
         found["running"] = sum(1 for state in states if state not in slurm.WAITING)
         found["pending"] = len(states) - found["running"]
     return found
+
+
+def show_nodes():
+    """argv of the question which nodes the partitions have, and how busy they are."""
+    return ["sinfo", "--noheader", "--Format=" + _FIELDS]
 
 
 def read_partitions(text):

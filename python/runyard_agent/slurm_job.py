@@ -11,14 +11,19 @@ from .tool import find
 _BEYOND = 120
 
 
+def tasks_per_node(spec):
+    """How many processes a node has at most."""
+    nodes = spec["resources"]["nodes"]
+    return math.ceil(((spec.get("distributed") or {}).get("processes") or nodes) / nodes)
+
+
 def arguments(attempt, spec):
     """argv of sbatch. Every value stands behind `=`, so that none can be another option."""
     wanted = spec["slurm"]
     nodes = spec["resources"]["nodes"]
-    processes = (spec.get("distributed") or {}).get("processes") or nodes
     folder = slurm_attempt.folder_of(attempt)
     argv = ["sbatch", "--parsable", "--job-name=" + slurm_attempt.name_of(attempt), "--nodes=%d" % nodes,
-            "--ntasks-per-node=%d" % math.ceil(processes / nodes), "--chdir=" + attempt.root,
+            "--ntasks-per-node=%d" % tasks_per_node(spec), "--chdir=" + attempt.root,
             "--output=" + _literal(folder) + "/output.txt", "--open-mode=append", "--kill-on-invalid-dep=yes",
             "--export=ALL"]
     argv += ["%s=%s" % (option, wanted[name]) for name, option in WORDS if wanted.get(name) is not None]

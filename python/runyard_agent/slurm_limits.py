@@ -1,6 +1,7 @@
 """What a partition can never give is said at once: Slurm takes such a job, and lets it wait for ever."""
 
 from . import slurm
+from .slurm_job import tasks_per_node
 from .errors import AgentError
 
 
@@ -17,6 +18,13 @@ def read_partitions(text):
         if members.get("PartitionName"):
             found[members["PartitionName"]] = members
     return found
+
+
+def add_nodes(partitions, listed):
+    """Notes what the largest node of each partition has; `listed` is as slurm_info.read_partitions gives it."""
+    for one in listed:
+        if one["name"] in partitions and one["cpus_per_node"]:
+            partitions[one["name"]]["LargestNodeCPUs"] = one["cpus_per_node"]
 
 
 def check(spec, partitions):
@@ -40,6 +48,10 @@ def _reason(name, members, spec):
         most = members.get(member, "")
         if most.isdigit() and nodes > int(most):
             return sentence % (name, int(most), nodes)
+    cpus = tasks_per_node(spec) * (spec["slurm"].get("cpus_per_task") or 1)
+    if cpus > members.get("LargestNodeCPUs", cpus):
+        return "The nodes of the partition %s have %d CPUs at most; the run asks for %d on each." % (
+            name, members["LargestNodeCPUs"], cpus)
     asked = slurm.seconds_of(spec["slurm"].get("time") or "")
     limit = slurm.seconds_of(members.get("MaxTime", ""))
     if asked is not None and limit is not None and asked > limit:
