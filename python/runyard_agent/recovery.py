@@ -106,7 +106,8 @@ class Recovery(object):
         error = failure.error(code, message + rest, attempt.log)
         launch = read_object(attempt.launch) or {}
         self._line.withdraw(launch.get("ticket"))
-        for path in (attempt.environment, attempt.container_script, attempt.container_began):
+        for path in (attempt.environment, attempt.container_script, attempt.container_began,
+                     attempt.folder + "/distributed.json"):
             try:
                 os.unlink(path)
             except OSError:

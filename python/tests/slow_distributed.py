@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -145,6 +146,21 @@ class Mpi(Several):
         status = view.wait_end()
         self.assertEqual(status["error"]["code"], "not_found", self.log(view, 0))
         self.assertIn("/nowhere/python3 was not found", status["error"]["message"])
+        self.nothing_is_left(view)
+
+    def test_mpirun_itself_fails(self):
+        view = self.start(self.connect(), "", command=["/bin/true"],
+                          variables={"OMPI_MCA_rmaps_base_oversubscribe": "0"}, processes=500)
+        status = view.wait_end()
+        self.assertEqual((status["state"], status["error"]["code"], status["exit_code"]), ("Failed", "exit", 1))
+        self.assertTrue(status["error"]["message"].startswith("mpirun failed with exit code 1"), status["error"])
+        self.assertIn("not enough slots", status["error"]["tail"])
+
+    def test_the_supervisor_is_killed(self):
+        view = self.start(self.connect(), MPI + "print('ready', flush=True)\nwhile True: time.sleep(3600)\n", processes=2)
+        view.wait_log(b"ready\n")
+        os.kill(self.status(view.run)["supervisor"]["pid"], signal.SIGKILL)
+        self.assertEqual(view.wait_end()["error"]["code"], "supervisor_lost")
         self.nothing_is_left(view)
 
     def test_without_mpirun(self):

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import tempfile
 import unittest
 
@@ -49,75 +50,6 @@ class Several(AgentTest):
         self.assertFalse(os.path.exists(attempt.folder + "/distributed.json"))
 
 
-class Numbers(unittest.TestCase):
-
-    def test_blocks(self):
-        rng = random.Random(7)
-        for _ in range(2000):
-            nodes = rng.randint(1, rng.choice((3, 40, 1000)))
-            processes = nodes + rng.randint(0, rng.choice((3, 40, 5000)))
-            shares = [ranks.share(processes, nodes, node) for node in range(nodes)]
-            counts = [count for _, count in shares]
-            self.assertEqual(sum(counts), processes)
-            self.assertEqual(counts, sorted(counts, reverse=True))
-            self.assertLessEqual(max(counts) - min(counts), 1)
-            self.assertEqual([first for first, _ in shares], [sum(counts[:node]) for node in range(nodes)][:nodes])
-            for rank in {0, processes - 1, rng.randrange(processes)}:
-                node, first, count = ranks.node_of(processes, nodes, rank)
-                self.assertEqual((first, count), shares[node])
-                self.assertTrue(first <= rank < first + count)
-
-    def test_names(self):
-        self.assertEqual([ranks.log_of("/r/user_logs/std_log.txt", rank) for rank in (0, 1, 12, 123)], [
-            "/r/user_logs/std_log.txt", "/r/user_logs/std_log_process_01.txt", "/r/user_logs/std_log_process_12.txt",
-            "/r/user_logs/std_log_process_123.txt"])
-        self.assertEqual(ranks.tasks_per_node([3, 3, 2]), "3(x2),2")
-        self.assertEqual(ranks.tasks_per_node([1]), "1")
-
-    def test_ports(self):
-        found = ranks.free_ports(50)
-        self.assertEqual(len(set(found)), 50)
-        self.assertTrue(all(1024 < port < 32768 for port in found))
-
-    def test_an_address_is_a_name_that_others_know(self):
-        found = ranks.own_address("localhost")
-        self.assertNotEqual(found, "localhost")
-
-    @unittest.skipUnless(hasattr(os, "pidfd_open"), "the system does not say in which order processes end")
-    def test_the_order_of_ends_is_known_to_who_comes_late(self):
-        tree = _GuardedTree()
-        pids, doors = [], []
-        for _ in range(4):
-            read, write = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                os.close(write)
-                os.read(read, 1)
-                os._exit(0)
-            os.close(read)
-            tree.add(pid)
-            pids.append(pid)
-            doors.append(write)
-        order = [2, 0, 3, 1]
-        for index in order:
-            os.write(doors[index], b"x")
-            wait_until(lambda: processes.look(pids[index]).dead, "the end of a child")
-        tree.reap()
-        for door in doors:
-            os.close(door)
-        self.assertEqual(tree.order, [pids[index] for index in order])
-
-    def test_an_end_is_told_once(self):
-        folder = tempfile.mkdtemp(prefix="runyard-test-")
-        self.addCleanup(shutil.rmtree, folder)
-        os.mkdir(folder + "/nodes")
-        self.assertFalse(distributed_plan.is_end_told(folder))
-        self.assertTrue(distributed_plan.tell_end(folder, {"rank": 1}))
-        self.assertFalse(distributed_plan.tell_end(folder, {"rank": 2}))
-        self.assertEqual(distributed_plan.end_told(folder), {"rank": 1})
-        self.assertEqual(os.listdir(folder + "/nodes"), ["end.json"])
-
-
 class EndToEnd(Several):
 
     def test_each_rank_knows_its_place(self):
@@ -152,6 +84,17 @@ class EndToEnd(Several):
         found = json.loads(self.log(view, 0))
         self.assertEqual((found["MASTER_ADDR"], found["MASTER_PORT"]), ("box", "7777"))
         self.assertEqual((found["RANK"], found["WORLD_SIZE"]), ("0", "1"))
+
+    def test_the_ranks_have_the_environments_python(self):
+        found = {"hash": "ef" * 32, "name": None, "version": None, "label": "own", "recipe": None,
+                 "conda_environment": None, "interpreter": self.folder + "/own-python", "container": None, "prepare": True}
+        with open(found["interpreter"], "w") as file:
+            file.write("#!/bin/sh\nexport OWN=1\nexec '%s' \"$@\"\n" % sys.executable)
+        os.chmod(found["interpreter"], 0o755)
+        view = self.start(self.connect(), "import os; print(os.environ['OWN'], os.environ['RANK'])", python=True,
+                          command=["python", "main.py"], environment=found)
+        self.assertEqual(view.wait_end()["state"], "Completed", self.log(view, 0))
+        self.assertEqual([self.log(view, rank) for rank in range(3)], ["1 0\n", "1 1\n", "1 2\n"])
 
     def test_a_shell_command_in_every_rank(self):
         view = self.start(self.connect(), "", command=None, shell="echo rank $RANK; exec 2>&1; echo of $WORLD_SIZE >&2")
@@ -292,6 +235,15 @@ class Endings(Several):
         status = view.wait_end()
         self.assertEqual((status["state"], status["signal"], status["exit_code"]), ("Canceled", 15, None))
         self.assertEqual([self.log(view, rank) for rank in (0, 1)], ["ready\ntold 1\n"] * 2)
+
+    def test_the_supervisor_is_killed(self):
+        view = self.start(self.connect(), self.STUBBORN, processes=2, grace_seconds=1)
+        view.wait_log(b"ready\n")
+        view.wait_state("Running")
+        os.kill(self.status(view.run)["supervisor"]["pid"], signal.SIGKILL)
+        status = view.wait_end()
+        self.assertEqual((status["state"], status["error"]["code"]), ("Failed", "supervisor_lost"))
+        self.nothing_is_left(view)
 
     def test_the_time_limit(self):
         view = self.start(self.connect(), "import time; time.sleep(3600)", max_seconds=1)
