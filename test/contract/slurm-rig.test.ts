@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createInterface } from 'node:readline';
-import { SlurmCluster, skipWithoutSlurm } from '../rig/slurm/cluster.ts';
+import { SlurmCluster, skipWithoutMemoryLimits, skipWithoutSlurm } from '../rig/slurm/cluster.ts';
 import { skipWithoutSshHosts, SshHosts } from '../rig/ssh-hosts.ts';
 
 const skip = skipWithoutSlurm() || skipWithoutSshHosts();
@@ -265,6 +265,22 @@ for (const end of ['stdin', 'SIGKILL'] as const) {
     assert.ok(!readFileSync('/proc/self/mounts', 'utf8').includes(folder));
   });
 }
+
+test('a job that takes too much memory is out of it', { skip: skipWithoutMemoryLimits() }, async () => {
+  const more = await SshHosts.open();
+  const other = await SlurmCluster.start({ hosts: more, nodes: ['m1'], memoryLimits: true });
+  try {
+    const much = 'python3 -c "print(len(bytearray(300 << 20)))"; echo "ended with $?"';
+    const argv = ['sbatch', '--parsable', '--wait', '--mem=100', '-o', '/tmp/out', '--wrap', much];
+    const { stdout, code } = await other.try(...argv);
+    assert.notEqual(code, 0);
+    const { JobState, Reason } = await other.job(stdout.trim());
+    assert.equal(`${JobState} ${Reason}`, 'OUT_OF_MEMORY OutOfMemory');
+    assert.match(await other.on('m1', 'cat', '/tmp/out'), /ended with 137\n.*oom-kill event/s);
+  } finally {
+    await more.close();
+  }
+});
 
 test('a cluster that is closed leaves nothing, on its login node neither', { skip }, async () => {
   const more = await SshHosts.open();

@@ -5,11 +5,12 @@ import type { Finished, SshHost, SshHostOptions } from '../ssh-host.ts';
 import type { SshHosts } from '../ssh-hosts.ts';
 import { addresses, gresConf, gresCount, nodesOf, slurmConf, type ClusterShape } from './configuration.ts';
 import { bridge, Machine, output } from './machine.ts';
+import { cgroupConf, makeMemoryGroup } from './memory-limits.ts';
 import { HostPlace, RoomPlace, type Place } from './place.ts';
 import { slurmRigProblem } from './problem.ts';
 
 export type { ClusterShape } from './configuration.ts';
-export { skipWithoutSlurm, slurmRigProblem } from './problem.ts';
+export { skipWithoutMemoryLimits, skipWithoutSlurm, slurmRigProblem } from './problem.ts';
 
 export interface ClusterOptions extends ClusterShape {
   /** The login node becomes one of these hosts. Without them it is this machine: see `local`. */
@@ -252,6 +253,11 @@ export class SlurmCluster {
     place.write('etc/slurm.conf', slurmConf(options, { folder, control }));
     // A folder of the step's name on each node, and not on all of them together.
     place.write('etc/mpi.conf', 'PMIxCliTmpDirBase=/dev/shm\n');
+    if (options.memoryLimits) {
+      place.write('etc/cgroup.conf', cgroupConf);
+      // For the cluster it is the only one that there is.
+      await output(place, ['mount', '--bind', makeMemoryGroup(), '/sys/fs/cgroup/memory']);
+    }
     if (options.gres) {
       place.write('etc/gres.conf', gresConf(options.gres, folder));
       for (let device = 0; device < gresCount(options.gres); device++)

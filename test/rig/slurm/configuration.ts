@@ -13,6 +13,8 @@ export interface ClusterShape {
   memoryPerNode?: number;
   /** MB that a job gets for each of its CPUs where it asks for none, 100. */
   memoryPerCpu?: number;
+  /** A job that takes more memory than it asked for is ended: OUT_OF_MEMORY. Else nobody looks. */
+  memoryLimits?: boolean;
   /** GPUs of each node that are none, such as `gpu:2` or `gpu:a100:2`. */
   gres?: string;
   /** Seconds between SIGTERM and SIGKILL, 8. */
@@ -63,7 +65,7 @@ export function slurmConf(shape: ClusterShape, { folder, control }: ClusterFolde
     `SlurmctldLogFile=${folder}/slurmctld.log`,
     `SlurmdLogFile=${folder}/slurmd-%n.log`,
     'ProctrackType=proctrack/linuxproc',
-    'TaskPlugin=task/none',
+    `TaskPlugin=${shape.memoryLimits ? 'task/cgroup' : 'task/none'}`,
     'MpiDefault=none',
     'ReturnToService=2',
     'SchedulerType=sched/backfill',

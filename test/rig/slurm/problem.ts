@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { component } from '../../../scripts/system-packages.mjs';
+import { memoryLimitsProblem } from './memory-limits.ts';
 
 let known: { problem: string | undefined } | undefined;
 
@@ -30,4 +31,10 @@ export function skipWithoutSlurm(...more: string[]): string | false {
   if (/^(1|true)$/i.test(process.env['CI'] ?? '')) return false;
   const missing = more.map(component).find(({ available }) => !available);
   return slurmRigProblem() ?? missing?.reason ?? false;
+}
+
+/** Likewise of a test that needs a cluster with `memoryLimits`. */
+export function skipWithoutMemoryLimits(): string | false {
+  if (/^(1|true)$/i.test(process.env['CI'] ?? '')) return false;
+  return skipWithoutSlurm() || (memoryLimitsProblem() ?? false);
 }
