@@ -180,8 +180,8 @@ def _ending(attempt, job, never_began):
         return "Canceled", None, name + " was canceled in Slurm (scancel)"
     if job.state in ("TIMEOUT", "DEADLINE"):
         return "Failed", "time_limit", "The time limit of the job was reached."
-    if job.state == "OUT_OF_MEMORY":
-        return "Failed", "out_of_memory", "The job used more memory than Slurm gave it (OUT_OF_MEMORY)."
+    if job.state == "OUT_OF_MEMORY" or _used_too_much(attempt):
+        return "Failed", "out_of_memory", "The job used more memory than Slurm gave it."
     if job.state in ("NODE_FAIL", "BOOT_FAIL"):
         return "Failed", "node_failure", "A node of the job has failed (%s)." % job.state
     if job.state in ("PREEMPTED", "REVOKED"):
@@ -196,6 +196,13 @@ def _ending(attempt, job, never_began):
             "how it ended." % job.number
     return "Failed", "supervisor_lost", "The job's supervisor was killed; Slurm says: %s." % ", ".join(
         word for word in (job.state, job.reason) if word)
+
+
+def _used_too_much(attempt):
+    """Where Slurm counts memory without cgroups it says so in the job's output only."""
+    said = failure.tail_of(slurm_attempt.folder_of(attempt) + "/output.txt").lower()
+    return "exceeded memory limit" in said or "exceeded job memory limit" in said or "oom-kill" in said \
+        or "oom_kill" in said
 
 
 def _run(argv):
