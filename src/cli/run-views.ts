@@ -1,5 +1,6 @@
 import type { RunDetail, RunScheduler } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
+import { isTerminal } from '../api/run-status.ts';
 import type { Context } from './context.ts';
 import { formatDuration, formatTime, print, table } from './output.ts';
 
@@ -53,7 +54,7 @@ export function describe(run: RunDetail): string[] {
     ['experiment', run.experiment],
     ['status', `${run.status}${run.statusReason ? ` - ${run.statusReason}` : ''}`],
     ['compute', run.compute],
-    ...(run.scheduler ? schedulerPairs(run.scheduler) : []),
+    ...(run.scheduler ? schedulerPairs(run.scheduler, !isTerminal(run.status)) : []),
     ...(run.attempts > 1 ? [['attempts', String(run.attempts)] as [string, string]] : []),
     ['environment', run.environment.label],
     ['command', run.command.join(' ')],
@@ -87,19 +88,22 @@ export function describe(run: RunDetail): string[] {
 }
 
 /** What Slurm says of the run's job. */
-function schedulerPairs(scheduler: RunScheduler): [string, string][] {
+function schedulerPairs(scheduler: RunScheduler, isLive: boolean): [string, string][] {
   const { job, state, reason, partition, nodes, position, priority, expectedStart, timeLimitAt, restarts } =
     scheduler;
-  const pairs: [string, string | null][] = [
+  // The third: said of the moment. Of a run that has ended it may be of one before.
+  const pairs: [string, string | null, boolean?][] = [
     ['slurm job', String(job)],
-    ['slurm state', reason === null ? state : `${state} (${reason})`],
+    ['slurm state', reason === null ? state : `${state} (${reason})`, true],
     ['partition', partition],
     ['nodes', nodes],
-    ['place', position === null ? null : `${position}${partition === null ? '' : ` in ${partition}`}`],
-    ['priority', priority === null ? null : String(priority)],
-    ['expected', expectedStart === null ? null : formatTime(expectedStart)],
-    ['time limit', timeLimitAt === null ? null : formatTime(timeLimitAt)],
+    ['place', position === null ? null : `${position}${partition === null ? '' : ` in ${partition}`}`, true],
+    ['priority', priority === null ? null : String(priority), true],
+    ['expected', expectedStart === null ? null : formatTime(expectedStart), true],
+    ['time limit', timeLimitAt === null ? null : formatTime(timeLimitAt), true],
     ['restarts', restarts === 0 ? null : String(restarts)],
   ];
-  return pairs.filter((pair): pair is [string, string] => pair[1] !== null);
+  return pairs.flatMap(([name, value, ofNow]) =>
+    value === null || (ofNow && !isLive) ? [] : [[name, value] as [string, string]],
+  );
 }

@@ -16,7 +16,7 @@ export async function lookAtCluster(
     steps.done('slurm', title, noSbatch);
   } else {
     try {
-      const cluster = clusterOf(slurmInfoSchema.parse((await channel.request('slurm.info')).result));
+      const cluster = await clusterAt(connection);
       steps.done('slurm', title, slurmFinding(cluster));
       if (!cluster.problem) steps.done('partition', 'Partition', partitionFinding(cluster, slurm.partition));
     } catch (error) {
@@ -28,8 +28,24 @@ export async function lookAtCluster(
   steps.done('shared', 'Folder that the nodes see', sharedFinding(shared, hello.root));
 }
 
-/** What runs on a login node uses what its users share. */
-export const loginNode: Finding = {
+/** Where runs start on the host itself, though they could be jobs. */
+export async function lookAtLoginNode(connection: Connection, steps: Steps): Promise<void> {
+  if (!connection.hello.facts.slurm) return;
+  steps.done('login-node', 'Login node', loginNodeFinding(await clusterAt(connection)));
+}
+
+async function clusterAt({ channel }: Connection): Promise<Cluster> {
+  return clusterOf(slurmInfoSchema.parse((await channel.request('slurm.info')).result));
+}
+
+/** What runs on a login node uses what its users share. Programs of Slurm alone are no cluster. */
+export function loginNodeFinding({ problem }: Pick<Cluster, 'problem'>): Finding {
+  return problem === null
+    ? loginNode
+    : { state: 'skipped', detail: `Slurm is installed on the host. ${problem}` };
+}
+
+const loginNode: Finding = {
   state: 'warning',
   detail: 'This is a login node of a Slurm cluster: what runs here directly uses what all its users share.',
   action: 'Submit jobs to Slurm instead',

@@ -3,7 +3,7 @@ import type { ComputeSettings, ConnectionTest } from '../api/compute.ts';
 import { canarySchema } from '../protocol/messages.ts';
 import type { Connection, Host } from './host.ts';
 import { Steps } from './steps.ts';
-import { loginNode, lookAtCluster } from './test-cluster.ts';
+import { lookAtCluster, lookAtLoginNode } from './test-cluster.ts';
 
 /** What a session leaves is ended within moments of its end. */
 const survivalMs = 3000;
@@ -32,7 +32,7 @@ export async function testConnection(
       // What a job needs goes on without us: the cluster starts it.
       if (isCluster) await lookAtCluster(connection, settings, steps);
       else {
-        if (connection.hello.facts.slurm) steps.done('login-node', 'Login node', loginNode);
+        await lookAtLoginNode(connection, steps);
         connection = await lookAtSurvival(host, connection, settings, steps);
       }
     }

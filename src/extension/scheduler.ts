@@ -1,19 +1,23 @@
 import * as vscode from 'vscode';
 import type { RunScheduler } from '../api/entities.ts';
 
-/** What a cluster's scheduler says of a run's job: names with values, for a tooltip. */
-export function schedulerLines(scheduler: RunScheduler): [string, string][] {
+/**
+ * What a cluster's scheduler says of a run's job: names with values, for a tooltip. Of one that has ended it may have
+ * said the last of it a moment before.
+ */
+export function schedulerLines(scheduler: RunScheduler, isLive: boolean): [string, string][] {
   const { job, state, reason, nodes, partition, timeLimitAt, restarts } = scheduler;
   const shown = reason === null ? state : `${state} (${reason})`;
   const where = [
     `${job}`,
-    nodes ? vscode.l10n.t('{0} on {1}', shown, nodes) : shown,
+    !isLive ? (nodes ?? '') : nodes ? vscode.l10n.t('{0} on {1}', shown, nodes) : shown,
     partition ? vscode.l10n.t('partition {0}', partition) : '',
   ];
   const lines: [string, string][] = [[vscode.l10n.t('Slurm job'), where.filter(Boolean).join(', ')]];
-  const waiting = waitingPhrase(scheduler);
+  const waiting = isLive ? waitingPhrase(scheduler) : '';
   if (waiting) lines.push([vscode.l10n.t('Queue'), waiting]);
-  if (timeLimitAt !== null) lines.push([vscode.l10n.t('Time limit'), new Date(timeLimitAt).toLocaleString()]);
+  if (isLive && timeLimitAt !== null)
+    lines.push([vscode.l10n.t('Time limit'), new Date(timeLimitAt).toLocaleString()]);
   if (restarts > 0)
     lines.push([
       vscode.l10n.t('Requeued'),

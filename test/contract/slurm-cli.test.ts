@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Compute, ConnectionTest } from '../../src/api/compute.ts';
-import type { Run, RunDetail } from '../../src/api/entities.ts';
+import type { Run } from '../../src/api/entities.ts';
 import { SlurmCluster, skipWithoutSlurm } from '../rig/slurm/cluster.ts';
 import { SshHosts, skipWithoutSshHosts, type SshConfig } from '../rig/ssh-hosts.ts';
 import { runCli, TestHome } from '../support/home.ts';
@@ -88,21 +88,33 @@ test('what cannot work is found out by the test', { skip }, async () => {
   assert.match(two.stderr, /--local is this machine/);
 });
 
-test('a run on two nodes, its job on the page of the run', { skip }, async () => {
-  const folder = home.folder('two', { 'where.py': 'import os\nprint(os.environ["RANK"], os.uname()[1])\n' });
+test('a run on two nodes, and what is said of its job', { skip }, async () => {
+  const source = `
+import os, time
+print(os.environ["RANK"], os.uname()[1], flush=True)
+while not os.path.exists(os.path.expanduser("~/go-on")): time.sleep(0.1)
+`;
+  const folder = home.folder('two', { 'where.py': source });
   const submit = ['run', 'submit', folder, '--compute', 'hpc', '--script', 'where.py'];
-  const run = await json<Run>(...submit, '--nodes', '2', '--time', '5', '--sbatch', '--nice=7', '--wait');
-  const detail = await json<RunDetail>('run', 'show', run.id);
+  const run = await json<Run>(...submit, '--nodes', '2', '--time', '5', '--sbatch', '--nice=7');
+  await home.until(run.id, 'on its nodes', ({ status, scheduler }) => {
+    return status === 'Running' && scheduler?.state === 'RUNNING' && scheduler.timeLimitAt !== null;
+  });
+  const shown = await said('run', 'show', run.id);
+  assert.match(shown, /^slurm job +\d+$/m);
+  assert.match(shown, /^slurm state +RUNNING$/m);
+  assert.match(shown, /^partition +main$/m);
+  assert.match(shown, /^nodes +node\[1-2\]$/m);
+  assert.match(shown, /^time limit +\d{4}-/m);
+  await cluster.login.shell(`touch ${cluster.login.homePath}/go-on`);
+  const detail = await home.ended(run.id);
   assert.equal(detail.status, 'Completed', JSON.stringify(detail.error));
   assert.deepEqual(
     [detail.configuration.nodeCount, detail.configuration.slurm],
     [2, { time: '5', options: ['--nice=7'] }],
   );
   assert.match(await said('run', 'logs', run.id), /^0 node\d$/m);
-  const shown = await said('run', 'show', run.id);
-  assert.match(shown, /^slurm job +\d+$/m);
-  assert.match(shown, /^partition +main$/m);
-  assert.match(shown, /^nodes +node\[1-2\]$/m);
+  assert.doesNotMatch(await said('run', 'show', run.id), /^slurm state/m);
 });
 
 test('a job that waits says where it stands; several nodes take a cluster', { skip }, async () => {
@@ -120,4 +132,25 @@ test('a job that waits says where it stands; several nodes take a cluster', { sk
   const bad = await runCli(home.dir, [...submit, '--compute', 'hpc', '--sbatch', '--array=1-3']);
   assert.equal(bad.code, 2);
   assert.match(bad.stderr, /"--array=1-3" of slurm\.options cannot be used: a run is one job/);
+});
+
+test('what ran on the login node itself is a job once its target is a cluster', { skip }, async () => {
+  const folder = home.folder('moved', { 'where.py': 'import os\nprint("on", os.uname()[1])\n' });
+  const run = await json<Run>(
+    'run',
+    'submit',
+    folder,
+    '--compute',
+    'login',
+    '--script',
+    'where.py',
+    '--wait',
+  );
+  assert.equal(await said('run', 'logs', run.id), 'on login\n');
+  await json('compute', 'edit', 'login', '--scheduler', 'slurm');
+  const job = await json<Run>('run', 'rerun', run.id, '--wait');
+  assert.match(await said('run', 'logs', job.id), /^on node\d$/m);
+  await json('compute', 'edit', 'login', '--scheduler', 'direct');
+  const back = await json<Run>('run', 'rerun', job.id, '--wait');
+  assert.equal(await said('run', 'logs', back.id), 'on login\n');
 });

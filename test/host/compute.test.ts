@@ -293,16 +293,22 @@ test("what Slurm says of a run's job", () => {
     timeLimitAt: null,
     restarts: 0,
   } as const;
-  assert.deepEqual(schedulerLines(job), [['Slurm job', '4711, RUNNING on node[1-2], partition main']]);
+  assert.deepEqual(schedulerLines(job, true), [['Slurm job', '4711, RUNNING on node[1-2], partition main']]);
   const waiting = { ...job, state: 'PENDING', reason: 'Priority', nodes: null, position: 4, restarts: 2 };
-  assert.deepEqual(schedulerLines(waiting), [
+  assert.deepEqual(schedulerLines(waiting, true), [
     ['Slurm job', '4711, PENDING (Priority), partition main'],
     ['Queue', 'place 4 in main, priority 4294'],
     ['Requeued', '2 times'],
   ]);
-  const [, queue, limit] = schedulerLines({ ...waiting, expectedStart: Date.now(), timeLimitAt: Date.now() });
+  const [, queue, limit] = schedulerLines(
+    { ...waiting, expectedStart: Date.now(), timeLimitAt: Date.now() },
+    true,
+  );
   assert.match(queue![1], /expected to start .*\d/);
   assert.equal(limit![0], 'Time limit');
+  assert.deepEqual(schedulerLines({ ...job, state: 'PENDING', reason: 'Priority' }, false), [
+    ['Slurm job', '4711, node[1-2], partition main'],
+  ]);
 });
 
 test('set-up lines are read and saved as a document', async () => {

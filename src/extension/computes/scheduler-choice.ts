@@ -1,7 +1,6 @@
 import * as vscode from 'vscode';
 import type { Compute, UpdateComputeRequest } from '../../api/compute.ts';
 import { back, pickStep, type StepItem } from '../submit/multi-step.ts';
-import { isCluster } from './cluster.ts';
 import type { Connector } from './connect.ts';
 import { pickPartition } from './partition-pick.ts';
 import { runTest, showTest, type TestServices } from './test-connection.ts';
@@ -25,7 +24,9 @@ export async function testNewCompute(
   };
   let isChanged = false;
   let compute = computes.get(name);
-  if (compute?.facts?.slurm && !isCluster(compute) && (await askScheduler(name)) === 'slurm') {
+  // The test has found a cluster that answers.
+  const isLoginNode = report.test.steps.some(({ fix }) => fix?.scheduler === 'slurm');
+  if (isLoginNode && (await askScheduler(name)) === 'slurm') {
     await save({ scheduler: 'slurm' });
     isChanged = true;
     // What Slurm has is known once it is connected with it; what fails is for the test to say.

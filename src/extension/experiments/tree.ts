@@ -144,7 +144,8 @@ function tooltip(node: RunNode): vscode.MarkdownString {
   if (duration !== undefined) line(vscode.l10n.t('Duration'), formatDuration(duration));
   if (run.script) line(vscode.l10n.t('Script'), run.script);
   line(vscode.l10n.t('Compute'), run.compute);
-  for (const [name, value] of run.scheduler ? schedulerLines(run.scheduler) : []) line(name, value);
+  for (const [name, value] of run.scheduler ? schedulerLines(run.scheduler, isActive(run)) : [])
+    line(name, value);
   if (run.attempts > 1) line(vscode.l10n.t('Attempts'), String(run.attempts));
   line(vscode.l10n.t('Submitted'), new Date(run.createdAt).toLocaleString());
   line(vscode.l10n.t('Run ID'), run.id);

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Cluster, Partition } from '../../../src/api/compute.ts';
-import { partitionFinding, sharedFinding, slurmFinding } from '../../../src/compute/test-cluster.ts';
+import {
+  loginNodeFinding,
+  partitionFinding,
+  sharedFinding,
+  slurmFinding,
+} from '../../../src/compute/test-cluster.ts';
 
 const shares = { total: 8, idle: 3, used: 4, unavailable: 1 };
 const partition = (name: string, more: Partial<Partition> = {}): Partition => ({
@@ -36,6 +41,15 @@ test('Slurm answers, or says in its own words why not', () => {
     detail: 'Unable to contact slurm controller',
     action: 'Ask who runs the cluster.',
   });
+});
+
+test('a login node is one whose Slurm answers; programs of Slurm alone are none', () => {
+  const finding = loginNodeFinding(cluster(partition('main')));
+  assert.equal(finding.state, 'warning');
+  assert.deepEqual(finding.fix, { scheduler: 'slurm' });
+  const none = loginNodeFinding({ problem: 'Could not establish a configuration source.' });
+  assert.equal(none.state, 'skipped');
+  assert.equal(none.fix, undefined);
 });
 
 test('the partition that jobs go to is there, and up', () => {

@@ -12,7 +12,8 @@ export function scheduler(run: RunDetail): TemplateResult | typeof nothing {
   const { job, partition, nodes, timeLimitAt, restarts } = said;
   const isWaiting = isLive(run) && said.state === 'PENDING';
   const entries: [string, unknown][] = [
-    [t('Job'), html`<span data-fact="job">${job}, ${stateText(said)}</span>`],
+    // What Slurm said last of a run that has ended may be of a moment before.
+    [t('Job'), isLive(run) ? `${job}, ${stateText(said)}` : String(job)],
     [t('Nodes'), nodes ? html`<code>${nodes}</code>` : ''],
     [t('Partition'), partition ? html`<code>${partition}</code>` : ''],
     ...(isWaiting ? waiting(said) : []),
