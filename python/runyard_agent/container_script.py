@@ -48,7 +48,8 @@ def script_of(attempt, argv, python, variables, python_path, node=None):
     lines += _python() if python else _program(argv[0])
     words = [b'exec "$runyard_program"'] + [quoted(word) for word in argv[1:]]
     if node is not None:
-        lines += _node_python(b'"$runyard_program"' if python or argv[0].rpartition("/")[2].startswith("python") else b"")
+        is_python = python or argv[0].rpartition("/")[2].startswith("python")
+        lines += _node_python(b'"$runyard_program"' if is_python else b"")
         words = [b'exec "$runyard_node"'] + [quoted(word) for word in node] + [b'--program "$runyard_program"']
     lines += [b"say " + fs(BEGAN), b" ".join(words)]
     return b"\n".join(lines) + b"\n"
@@ -116,8 +117,8 @@ def why_not(word, image, program):
         NO_PYTHON: "The image %s has no Python." % image,
         NO_PROGRAM: "%s was not found in the image %s." % (program, image),
         NOT_EXECUTABLE: "%s cannot be executed in the image %s." % (program, image),
-        NO_NODE_PYTHON: "The image %s has no python3 (3.6 or later), which starts the processes of a run that has several."
-                        % image,
+        NO_NODE_PYTHON: "The image %s has no python3 (3.6 or later), which starts the processes of a run that has "
+                        "several." % image,
     }.get(word, "The command did not begin.")
     action = {NO_PYTHON: "Choose an image with Python, or one to install it in.",
               NO_NODE_PYTHON: "Choose an image with python3 on its PATH, or run one process."}.get(

@@ -78,7 +78,8 @@ def best_type(listed):
     words = []
     for line in listed.split("\n"):
         # The other lines are titles; the last one is followed by versions of pmix.
-        words += line.replace("srun:", "").split(":")[-1].replace(",", " ").split() if "types are" not in line else []
+        if "types are" not in line:
+            words += line.replace("srun:", "").split(":")[-1].replace(",", " ").split()
     for kind in _TYPES:
         if kind in words:
             return kind

@@ -86,8 +86,8 @@ class MpiNode(node.Node):
         self.guard.end(0 if self._end_ranks(grace) else grace)
 
     def _end_ranks(self, grace):
-        """Asks each `agent rank` of this node to end its rank, and waits for the ranks of all nodes; False when there is
-        none."""
+        """Asks each `agent rank` of this node to end its rank, and waits for the ranks of all nodes; False where there
+        is none."""
         asked = set()
         deadline = time.monotonic() + grace + _PATIENCE
         while self.guard.status_of(self._launcher) is None and time.monotonic() < deadline:
