@@ -69,8 +69,8 @@ def mpirun_argv(plan, mpirun, version):
 
 def srun_argv(plan, kind):
     """srun as the launcher: `kind` is one of its MPI types."""
-    return ["srun", "--quiet", "--mpi=%s" % kind, "--overlap", "--export=ALL", "--kill-on-bad-exit=1", "--nodes=%d" % plan["nodes"],
-            "--ntasks=%d" % plan["processes"], "--distribution=block"]
+    return ["srun", "--quiet", "--mpi=%s" % kind, "--overlap", "--export=ALL", "--kill-on-bad-exit=1",
+            "--nodes=%d" % plan["nodes"], "--ntasks=%d" % plan["processes"], "--distribution=block"]
 
 
 def best_type(listed):
