@@ -101,6 +101,15 @@ def latest_of_job(root, run, number):
     return max(mine, key=lambda attempt: attempt.number) if mine else None
 
 
+def remove_variables(attempt):
+    """Takes away what holds the run's variables, once no supervisor does it."""
+    for path in (attempt.environment, attempt.container_script, attempt.folder + "/distributed.json"):
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+
+
 def give_up(attempt, following):
     """Ends an attempt whose job runs again elsewhere: its supervisor may be gone, or on a node that nobody reaches.
     Nothing of that one is written any more."""
@@ -108,6 +117,7 @@ def give_up(attempt, following):
     write_json(folder_of(attempt) + "/over.json", {"next": following.number})
     if record.state_of(attempt) in record.TERMINAL:
         return
+    remove_variables(attempt)
     found = record.Record(attempt)
     found.change("Requeued", reason, supervisor=None, pid=None, queue=None, next=following.number)
     found.write()

@@ -155,6 +155,7 @@ class SlurmRecovery(object):
         record = Record(attempt)
         state, code, message = _ending(attempt, job, record.state == "Queued")
         write_json(slurm_attempt.folder_of(attempt) + "/over.json", {"state": job.state})
+        slurm_attempt.remove_variables(attempt)
         error = failure.error(code, message, attempt.log) if code else None
         if error is not None and not error["tail"]:
             error["tail"] = failure.tail_of(slurm_attempt.folder_of(attempt) + "/output.txt")

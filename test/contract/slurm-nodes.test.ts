@@ -55,6 +55,20 @@ test(
   },
 );
 
+test('one of two nodes of a run loses its power', { skip }, async () => {
+  const { cluster } = scene;
+  const run = await scene.script(counting(60, 7), { nodeCount: 2 });
+  await scene.job(run, 'RUNNING');
+  await scene.points(run, 'count', 7);
+  const nodes = (
+    await cluster.run('scontrol', 'show', 'hostnames', (await home.detail(run.id)).scheduler!.nodes!)
+  ).split('\n');
+  assert.equal(nodes.length, 2);
+  await cluster.killNode(nodes[1]!, { power: true });
+  assert.equal((await scene.complete(run, 60)).attempts, 2);
+  await cluster.startNode(nodes[1]!);
+});
+
 test('two hundred runs wait: one question for all of them, every few seconds', { skip }, async () => {
   const { cluster } = scene;
   const count = Number(process.env['RUNYARD_QUEUED_RUNS'] ?? 200);
