@@ -304,6 +304,9 @@ def _text(path):
 
 def _advice(answer):
     text = answer.lower()
+    if "configuration source" in text or "slurm.conf" in text:
+        return "Slurm is not set up on this host: choose a login node of the cluster, or set set-up lines that say " \
+            "where its configuration is (SLURM_CONF)."
     if "partition" in text:
         return "Choose another partition: in the run configuration (slurm.partition), or in the target's settings."
     if "account" in text or "qos" in text:

@@ -1,6 +1,7 @@
 """What the host is, for `hello`."""
 
 import os
+import re
 import sys
 import time
 
@@ -32,4 +33,5 @@ def _slurm():
     if not slurm.present():
         return None
     said = output_of(["sbatch", "--version"], seconds=5)
-    return {"version": said.replace("slurm", "").strip() if said else ""}
+    found = re.search(r"\d[\w.-]*", said or "")  # Debian's says slurm-wlm 22.05.8
+    return {"version": found.group(0) if found else ""}

@@ -41,6 +41,7 @@ class JobSupervisor(supervise.Supervisor):
     def _wait_turn(self):
         """Slurm has given it its turn. Gives the GPUs it may use."""
         self.heed()
+        slurm_attempt.note_start(self.attempt)
         # Where the host's variables lie until the command has them, as for every other run.
         write_json(self.attempt.environment, _host_variables())
         ready = read_object(slurm_attempt.folder_of(self.attempt) + "/ready.json")

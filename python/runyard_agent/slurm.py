@@ -22,7 +22,7 @@ WAITING = frozenset(["PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPEC
 #: Words by which Slurm says that it is away for the moment.
 _AWAY = ("unable to contact slurm controller", "socket timed out", "connection refused", "connect failure",
          "resource temporarily unavailable", "connection timed out", "communications connection failure",
-         "slurm temporarily unable", "slurmctld is in standby", "protocol authentication error",
+         "slurm temporarily unable", "slurmctld is in standby", "primary slurmctld", "protocol authentication error",
          "zero bytes were transmitted", "unexpected message received", "transport endpoint is not connected")
 
 #: Words by which Slurm says that there are too many jobs of somebody, for now.

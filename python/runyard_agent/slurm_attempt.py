@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from . import record
+from . import record, slurm
 from .atomic import read_object, write_json
 from .checks import LAST_ATTEMPT
 from .layout import Attempt
@@ -51,6 +51,26 @@ def claim(attempt, number, restart):
         except OSError:
             pass
     return (job_of(attempt) or (number, restart))[0]
+
+
+def note_start(attempt):
+    """In the job: where it runs, before Slurm is asked the next time."""
+    variables = os.environ
+    write_json(folder_of(attempt) + "/started.json", {
+        "nodes": variables.get("SLURM_JOB_NODELIST"), "partition": variables.get("SLURM_JOB_PARTITION")})
+
+
+def started(attempt):
+    """The Job that `note_start` tells of, None when it has not."""
+    found, known = read_object(folder_of(attempt) + "/started.json"), job_of(attempt)
+    if found is None or known is None:
+        return None
+    return slurm.Job(known[0], "RUNNING", _word(found.get("partition")), None, None, None, _word(found.get("nodes")),
+                     None)
+
+
+def _word(value):
+    return value if isinstance(value, str) and value else None
 
 
 def set_restart(attempt, number, restart):

@@ -8,6 +8,9 @@ from .tool import Tool
 #: Seconds between two calls, at least and usually, and between two looks at the places in line.
 LEAST, USUAL, PLACES = 2.0, 5.0, 30.0
 
+#: Seconds in the future beyond which an expected start is none.
+_FAR = 300 * 86400.0
+
 #: Seconds for an answer.
 _PATIENCE = 60.0
 
@@ -72,11 +75,15 @@ class SlurmQueue(object):
         """What a status says of an attempt's job: `slurm`, and while it waits (`began` is False) `reason`. Empty while
         Slurm has not said anything of it."""
         known = slurm_attempt.job_of(attempt)
-        job = self.jobs.get(known[0]) if known else None
+        if known is None:
+            return {}
+        job = self.jobs.get(known[0])
+        if began and (job is None or job.state in slurm.WAITING):
+            # The job itself is quicker than the answer about it.
+            job = slurm_attempt.started(attempt) or job
         if job is None:
-            if known is None or began:
-                return {}
-            return {"slurm": _told(known, None, None), "reason": "Waiting in Slurm (job %d)" % known[0]}
+            return {} if began else {"slurm": _told(known, None, None),
+                                     "reason": "Waiting in Slurm (job %d)" % known[0]}
         found = {"slurm": _told(known, job, self.places.get(job.number))}
         if not began and job.state in slurm.WAITING:
             found["reason"] = slurm_waiting.sentence(job, self.places.get(job.number))
@@ -90,8 +97,13 @@ def _told(known, job, place):
     waits = job.state in slurm.WAITING
     return {"job": number, "state": job.state, "reason": job.reason, "priority": job.priority,
             "partition": job.partition, "nodes": job.nodes, "position": place if waits else None,
-            "expected_start": _ms(job.start) if waits else None,
+            "expected_start": _ms(job.start) if waits and _is_said(job.start) else None,
             "time_limit_at": None if waits else _ms(job.end), "restarts": restart}
+
+
+def _is_said(start):
+    """Behind a job without a time limit Slurm counts with a year: that says nothing."""
+    return start is not None and start < time.time() + _FAR
 
 
 def _ms(seconds):

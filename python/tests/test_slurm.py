@@ -114,7 +114,7 @@ class Asking(unittest.TestCase):
 
     def test_refused_options(self):
         for line in ("--array=1-3", "-a 1", "-o x", "--output=x", "-N2", "--wrap=x", "-J x", "nothing", "-", "--", "",
-                     "--export=NONE", "-D /"):
+                     "--export=NONE", "-D /", "--exclusive --array=1-3", "--outp=x", "--qos=a -o x"):
             with self.assertRaises(AgentError, msg=line):
                 spec_slurm.check({"options": [line]})
         for member in ({"partition": "a\nb"}, {"partition": ""}, {"partition": 3}, {"options": "x"}, {"setup": ["a\nb"]},

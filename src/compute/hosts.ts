@@ -144,7 +144,8 @@ export class Hosts {
       if (!old) throw new RunyardError('bad_request', 'This machine has no settings.');
       const changes = updateComputeSchema.parse(request);
       const keep = { ...old.keep, ...definedOf(changes.keep ?? {}) };
-      const settings = computeSettingsSchema.parse({ ...old, ...definedOf(changes), keep });
+      const slurm = { ...old.slurm, ...definedOf(changes.slurm ?? {}) };
+      const settings = computeSettingsSchema.parse({ ...old, ...definedOf(changes), keep, slurm });
       const moved = placeSettings.filter((key) => settings[key] !== old[key]);
       if (moved.length > 0 && activeRuns > 0) {
         throw new RunyardError(

@@ -8,10 +8,6 @@ type ComputeRoute = Extract<
   `${string}Compute${string}` | `${string}Prompt${string}` | 'forgetSecrets'
 >;
 
-function definedOf<T extends object>(value: T): Partial<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Partial<T>;
-}
-
 /** Compute targets, and the questions of their hosts. */
 export function computeHandlers(server: RunyardServer): Pick<Handlers, ComputeRoute> {
   const { hosts, prompts } = server;
@@ -35,9 +31,7 @@ export function computeHandlers(server: RunyardServer): Pick<Handlers, ComputeRo
     updateCompute: async ({ params, body }) => {
       const name = params['compute']!;
       await server.workspaces.openAll();
-      // Of what jobs ask for, too, what is absent stays.
-      const slurm = body.slurm && { ...hosts.settings(name)?.slurm, ...definedOf(body.slurm) };
-      await hosts.update(name, { ...body, slurm }, activeRuns(name));
+      await hosts.update(name, body, activeRuns(name));
       return describe(name);
     },
     removeCompute: async ({ params, query }) => {
