@@ -28,7 +28,7 @@ const node = process.execPath;
 const limitMinutes = 30;
 
 /** Most suites wait more than they compute: three at a time keep two cores busy. */
-const lanes = 3;
+const lanes = 4;
 
 /** Parses what `node --test` with our reporter and the extension-host runner write. */
 function jsonLines(step) {
@@ -81,13 +81,13 @@ function hasTests(folder, pattern) {
   return readdirSync(dir, { recursive: true, encoding: 'utf8' }).some((file) => pattern.test(file));
 }
 
-function nodeTest(name, folder, concurrency, more = {}) {
+function nodeTest(name, folder, concurrency, { files = '**/*.test.ts', ...more } = {}) {
   const reporter = path.join(root, 'scripts/test-reporter.mjs');
   return {
     name,
     folder,
     pattern: /\.test\.ts$/,
-    needs: needsOf(name),
+    needs: needsOf(more.group ?? name),
     command: [
       node,
       '--test',
@@ -96,7 +96,7 @@ function nodeTest(name, folder, concurrency, more = {}) {
       '--test-reporter-destination=stdout',
       `--test-reporter=${reporter}`,
       `--test-reporter-destination=${path.join(results, `${name}.jsonl`)}`,
-      `${folder}/**/*.test.ts`,
+      `${folder}/${files}`,
     ],
     parse: jsonLines,
     ...more,
@@ -173,7 +173,13 @@ async function steps() {
       onlyFor: ['host', 'browser'],
     },
     nodeTest('browser', 'test/browser', 1, { after: ['package', 'vscode'] }),
-    nodeTest('contract', 'test/contract', 2, { after: ['build'] }),
+    nodeTest('contract', 'test/contract', 2, { after: ['build'], files: '!(slurm*).test.ts' }),
+    // They wait for Slurm most of the time.
+    nodeTest('contract-slurm', 'test/contract', 3, {
+      after: ['build'],
+      group: 'contract',
+      files: 'slurm*.test.ts',
+    }),
     {
       name: 'host',
       folder: 'test/host',
