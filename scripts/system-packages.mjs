@@ -167,6 +167,13 @@ export const needs = {
     suites: ['contract'],
     optional: true,
   },
+  // Of runs in images on those clusters: an engine without a daemon, for a user (newuidmap).
+  podman: {
+    find: () => [which('newuidmap'), which('podman')].every(Boolean) && which('podman'),
+    packages: ['podman', 'uidmap', 'slirp4netns'],
+    suites: ['contract'],
+    optional: true,
+  },
   // The clusters of test/rig/slurm, likewise, and what the examples for several machines run on.
   slurm: {
     find: () =>

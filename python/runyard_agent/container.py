@@ -36,6 +36,7 @@ class Container(object):
         self.identity = identity  # the engine's own name for it, once it has said it
         self.path = attempt.container
         self.in_doubt = False  # it may appear yet: `container.json` stays
+        self.made = False  # this process has made it, and not removed it
         self.state = None  # the last one that was seen
         self.exit_code = None  # as `wait` has said it
 
@@ -195,12 +196,14 @@ class Container(object):
         """Takes `container.json` away: there is no container (any more)."""
         if self.in_doubt:
             return
+        self.made = False
         try:
             os.unlink(self.path)
         except OSError:
             pass
 
     def _write(self):
+        self.made = True
         write_json(self.path, dict(self.engine.as_json(), name=self.name, id=self.identity,
                                                 run=self.attempt.run, attempt=self.attempt.number))
 
@@ -213,6 +216,7 @@ class State(object):
         self.identity = told["Id"]
         self.image = told["Image"]
         self.running = state.get("Running") is True or state.get("Status") in ("running", "paused", "stopping")
+        self.never_ran = state.get("Status") in ("created", "configured", "initialized")
         self.exit_code = state.get("ExitCode")
         self.out_of_memory = state.get("OOMKilled") is True
         self.pid = state.get("Pid") or None

@@ -5,10 +5,9 @@ import os
 import time
 
 from . import container_script, environment, failure, processes
-from .atomic import write_bytes
 from .container import Container, MissingImage, no_shell, process_of, put_away
 from .container_options import no_memory, python_beside
-from .container_script import BEGAN, NO_NODE_PYTHON
+from .container_script import BEGAN, remove
 from .engine_problem import last_words
 from .errors import AgentError, from_os_error
 from .monitor import Monitor
@@ -81,21 +80,8 @@ class ContainerRun(object):
         record.change("Starting", "The container starts")
 
     def _write_script(self, agent_folder):
-        attempt = self.attempt
-        os.makedirs(attempt.home, mode=0o700, exist_ok=True)
-        os.close(os.open(attempt.log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        remove(attempt.container_began)
-        spec, interpreter = self.spec, self.spec["environment"]["interpreter"]
-        argv = ["/bin/sh", "-c", spec["shell"]] if spec["shell"] is not None else list(spec["command"])
-        python = spec.get("python") is True and spec["shell"] is None
-        if python and interpreter is not None:
-            argv[0], python = interpreter, False
-        node = None
-        if self.keeper.several is not None:
-            self.keeper.several.write(argv, None)
-            node = self.keeper.several.argv()[1:]
-        write_bytes(attempt.container_script, container_script.script_of(
-            attempt, argv, python, environment.in_container(attempt, spec, self._gpus), agent_folder, node))
+        container_script.write(self.attempt, self.spec, self.keeper.several,
+                               environment.in_container(self.attempt, self.spec, self._gpus), agent_folder)
 
     def _pull(self):
         """A generator that fetches the image; what the engine says goes into the build log."""
@@ -225,6 +211,8 @@ class ContainerRun(object):
             return self._removed(code)
         if word is None:
             return self._never_began(state, code)
+        if state.never_ran:
+            return self._outside("The %s engine has lost sight of the container." % self.engine.name, None)
         if word != BEGAN:
             return self._not_begun(word, code)
         if code == 0:
@@ -295,10 +283,7 @@ class ContainerRun(object):
                       failure.error("out_of_memory", message, self.attempt.log))
 
     def _not_begun(self, word, code):
-        program = self.spec["environment"]["interpreter"] if self.spec.get("python") else (
-            self.spec["command"] or ["/bin/sh"])[0]
-        message, action = container_script.why_not(word, self.image, program)
-        kind = "environment" if self.spec.get("python") or word == NO_NODE_PYTHON else "not_found"
+        kind, message, action = container_script.problem(word, self.spec, self.image)
         return Ending(message.rstrip("."), code, None,
                       failure.error(kind, "%s %s" % (message, action), self.attempt.log))
 
@@ -330,7 +315,9 @@ class ContainerRun(object):
         """Ends and removes the container, whatever its state; gives a sentence about what could not be ended."""
         # It may have begun just now, before the engine has said that it is made.
         self.running = self.running or container_script.began(self.attempt) == BEGAN
-        rest = self.keeper.finish(put_away(self.container, grace)) if os.path.exists(self.attempt.container) else ""
+        # Also where a container of this attempt is only said to be gone, by a file that others see.
+        made = self.container.made or os.path.exists(self.attempt.container)
+        rest = self.keeper.finish(put_away(self.container, grace)) if made else ""
         for path in (self.attempt.container_script, self.attempt.container_began):
             remove(path)
         return rest
@@ -348,11 +335,3 @@ def with_tail(error, tail):
     """The AgentError with the end of another log than the command's."""
     error.tail = tail
     return error
-
-
-def remove(path):
-    """Takes a file away, if it is there."""
-    try:
-        os.unlink(path)
-    except OSError:
-        pass

@@ -5,6 +5,7 @@ So no variable stands on a command line or in the engine's records, and the log 
 
 import os
 
+from .atomic import write_bytes
 from .text import fs
 
 #: What it writes into container.began: the command begins, or why it does not.
@@ -25,6 +26,32 @@ def quoted(text):
 def settable(name):
     """True for a name that a shell can export."""
     return name[:1] in _FIRST and _REST.issuperset(name) and name not in _KEPT
+
+
+def write(attempt, spec, several, variables, agent_folder):
+    """Writes container.sh of a run, and makes what it finds: the home folder and the log. `several` are its processes
+    where it has more than one."""
+    os.makedirs(attempt.home, mode=0o700, exist_ok=True)
+    os.close(os.open(attempt.log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    remove(attempt.container_began)
+    interpreter = spec["environment"]["interpreter"]
+    argv = ["/bin/sh", "-c", spec["shell"]] if spec["shell"] is not None else list(spec["command"])
+    python = spec.get("python") is True and spec["shell"] is None
+    if python and interpreter is not None:
+        argv[0], python = interpreter, False
+    node = None
+    if several is not None:
+        several.write(argv, None)
+        node = several.argv()[1:]
+    write_bytes(attempt.container_script, script_of(attempt, argv, python, variables, agent_folder, node))
+
+
+def remove(path):
+    """Takes a file away, if it is there."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 def script_of(attempt, argv, python, variables, python_path, node=None):
@@ -109,6 +136,13 @@ def began(attempt):
     finally:
         os.close(fd)
     return said[:-1].decode("ascii", "replace") if said.endswith(b"\n") else None
+
+
+def problem(word, spec, image):
+    """`(error code, message, action)` of a command that has not begun for what container.sh has said: `word`."""
+    program = spec["environment"]["interpreter"] if spec.get("python") else (spec["command"] or ["/bin/sh"])[0]
+    kind = "environment" if spec.get("python") or word == NO_NODE_PYTHON else "not_found"
+    return (kind,) + why_not(word, image, program)
 
 
 def why_not(word, image, program):

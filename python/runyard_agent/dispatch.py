@@ -143,8 +143,11 @@ class Bringing(object):
 
     def _prepare(self):
         wanted = self._spec.get("environment")
-        if wanted is None or _is_image(wanted):
-            return  # an image is the business of the nodes
+        if wanted is None:
+            return
+        if wanted.get("container") is not None:
+            yield from self._prepare_image(wanted)
+            return
         from .environment_wait import EnvironmentWait
         self._waiting = EnvironmentWait(self._attempt, wanted, self._launch.get("blobs") or [], dict(os.environ))
         reason = None
@@ -158,6 +161,29 @@ class Bringing(object):
             yield from self._pause(_TURN)
         write_json(self._folder + "/ready.json", {"interpreter": ready.interpreter, "variables": ready.variables,
                                                   "facts": ready.facts})
+        if self._record.state != "Queued":
+            self._record.change("Queued", "Handing the run to Slurm")
+
+    def _prepare_image(self, wanted):
+        """An image is the business of the nodes, but for what is better done here, with a network."""
+        from . import apptainer, engine
+        from .sif_wait import SifWait
+        image, nodes = wanted["container"]["image"], self._spec["resources"]["nodes"]
+        if nodes > 1:
+            raise apptainer.one_node_only(nodes)
+        if wanted.get("recipe") is not None:
+            raise apptainer.not_on_clusters()
+        if apptainer.is_file(image):
+            return
+        variables = engine.chosen(self._spec, os.environ)
+        here = yield from apptainer.on_login_node(self._attempt.root, variables)
+        if here is None:
+            return
+        self._waiting = SifWait(self._attempt, image, here, variables)
+        while self._waiting.poll() is None:
+            if self._waiting.reason not in (None, self._record.status["reason"]):
+                self._record.change("Preparing", self._waiting.reason)
+            yield from self._pause(_TURN)
         if self._record.state != "Queued":
             self._record.change("Queued", "Handing the run to Slurm")
 
@@ -280,11 +306,6 @@ class Bringing(object):
 
 class Canceled(Exception):
     """Somebody has asked for the end of the run."""
-
-
-def _is_image(environment):
-    recipe = environment.get("recipe") or {}
-    return environment.get("container") is not None or recipe.get("kind") == "image"
 
 
 def _is_orphan(path):

@@ -32,6 +32,7 @@ class Several(object):
         self.nodes = (spec.get("resources") or {}).get("nodes", 1)
         self.path = attempt.folder + "/distributed.json"
         self.who = "The script"  # what has failed, for people
+        self.by_file = False  # the node program does not get the signals that are sent to what was started
 
     def write(self, argv, variables):
         """Makes the plan: `argv` is the command, `variables` are its variables (None: those that the node program
@@ -85,6 +86,8 @@ class Several(object):
             # srun would end all ranks at once.
             distributed_plan.tell_end(self._attempt.folder, {"rank": None, "told": True})
             distributed_steps.ask_to_end(rest)
+        elif self.by_file:
+            distributed_plan.tell_end(self._attempt.folder, {"rank": None, "told": True})
         else:
             # In a job SIGTERM would say that Slurm has told all of them.
             os.kill(tree.command, signal.SIGURG if "SLURM_JOB_ID" in os.environ else signal.SIGTERM)

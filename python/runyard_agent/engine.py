@@ -1,4 +1,5 @@
-"""The container engine of a host: docker, or podman where that stands in for it.
+"""The container engine of a host: docker, or podman where that stands in for it; where there is neither, apptainer or
+singularity, which have no engine that runs (see apptainer.py).
 
 What it is (kind, version, rootless) costs up to three processes, so it is kept in `environments/engine.json`.
 """
@@ -16,7 +17,15 @@ from .tool import Tool, find
 VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG",
              "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_API_VERSION", "CONTAINER_HOST", "CONTAINER_CONNECTION",
              "CONTAINER_SSHKEY", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF",
-             "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK")
+             "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK",
+             "RUNYARD_ENGINE")
+
+#: What is looked for, in this order; on a node of a cluster nobody takes the daemon of docker who has something else.
+ORDER = ("docker", "podman", "apptainer", "singularity")
+NODE_ORDER = ("apptainer", "singularity", "podman", "docker")
+
+#: Those without an engine that runs: a container is a command's processes.
+PLAIN = ("apptainer", "singularity")
 
 #: Those of them by which what is known of an engine is told from what is known of another one.
 _PLACES = ("HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINER_CONNECTION", "CONTAINERS_CONF",
@@ -52,7 +61,12 @@ class Engine(object):
     @property
     def name(self):
         """For people."""
-        return "Podman" if self.kind == "podman" else "Docker"
+        return self.kind.capitalize()
+
+    @property
+    def plain(self):
+        """Whether a container is nothing but processes of who starts it (apptainer, singularity)."""
+        return self.kind in PLAIN
 
     def tool(self, words, seconds=PATIENCE, **options):
         """Starts the engine's program with these arguments; gives a Tool that keeps its stderr, too."""
@@ -86,31 +100,42 @@ def from_json(kept):
     given = kept.get("variables")
     given = given if isinstance(given, dict) else {}
     return Engine(kept["program"], {name: given[name] for name in VARIABLES if isinstance(given.get(name), str)},
-                  "podman" if kept.get("kind") == "podman" else "docker", kept.get("version"),
+                  kept["kind"] if kept.get("kind") in ORDER else "docker", kept.get("version"),
                   kept.get("rootless") is True, kept.get("remapped") is True)
 
 
-def known(root, source):
+def chosen(spec, variables):
+    """The variables by which a run's engine is found: its own RUNYARD_ENGINE counts more than that of the host."""
+    own = spec["variables"].get("RUNYARD_ENGINE")
+    return dict(variables, RUNYARD_ENGINE=own) if own is not None else variables
+
+
+def known(root, source, order=ORDER):
     """The engine without asking it (no process is started): None when it has to be asked first.
     AgentError engine when there is none."""
-    program, kept = _program(source)
+    program, kept = find_program(source, order)
     entry = (read_object(_path(root)) or {}).get(_key(program, kept))
     if not isinstance(entry, dict) or not 0 <= time.time() - _number(entry.get("asked")) < _FRESH:
         return None
     return from_json(dict(entry, program=program, variables=kept))
 
 
-def get(root, source):
+def get(root, source, order=ORDER):
     """A generator (turns) that returns the engine: as it is known, else asked."""
-    return known(root, source) or (yield from look(root, source))
+    return known(root, source, order) or (yield from look(root, source, order))
 
 
-def look(root, source):
+def look(root, source, order=ORDER):
     """A generator (turns) that asks the engine what it is and returns it. AgentError engine when there is none, or
     it does not run, or is closed to this user."""
-    program, kept = _program(source)
+    program, kept = find_program(source, order)
     engine = Engine(program, kept, (yield from _kind(program, kept)))
-    if engine.kind == "podman":
+    facts = {}
+    if engine.plain:
+        tool = yield from engine.ask(["--version"])
+        engine.version = (tool.result or "").strip().rpartition(" ")[2] or None
+        engine.rootless = os.getuid() != 0
+    elif engine.kind == "podman":
         tool = yield from engine.ask(["info", "--format", "json"])
         facts = _object(tool.result)
         security = _object(_object(facts.get("host")).get("security"))
@@ -132,19 +157,26 @@ def look(root, source):
 
 def _kind(program, kept):
     """A generator (turns) that returns whether a program is docker, or podman under that name."""
-    if "podman" in (os.path.basename(program), os.path.basename(os.path.realpath(program))):
-        return "podman"
+    names = (os.path.basename(program), os.path.basename(os.path.realpath(program)))
+    for kind in ("podman",) + PLAIN:
+        if kind in names:
+            return kind
     tool = yield from Engine(program, kept).ask(["--version"])
     return "podman" if "podman" in (tool.result or "").lower() else "docker"
 
 
-def _program(source):
+def find_program(source, order=ORDER):
+    """`(program, variables)` of the first engine of `order` that is on the PATH; of the one that RUNYARD_ENGINE names
+    where it does. AgentError engine when there is none."""
     kept = variables(source)
-    for name in ("docker", "podman"):
+    asked = kept.get("RUNYARD_ENGINE") or None
+    if asked is not None and asked not in ORDER:
+        raise engine_problem.unknown(asked, ORDER)
+    for name in order if asked is None else (asked,):
         program = find(name, kept.get("PATH", os.defpath))
         if program is not None:
             return program, kept
-    raise engine_problem.nothing()
+    raise engine_problem.nothing(asked)
 
 
 def _path(root):
@@ -160,7 +192,8 @@ def _key(program, kept):
             stamps.append([found.st_size, found.st_mtime_ns])
         except OSError:
             stamps.append(None)
-    parts = [program, config, os.getuid(), stamps] + [kept.get(name) for name in _PLACES]
+    # Hosts that share the root folder have engines of their own.
+    parts = [program, config, os.getuid(), os.uname()[1], stamps] + [kept.get(name) for name in _PLACES]
     return small_sha256(json.dumps(parts).encode("ascii"))[:16]
 
 

@@ -24,7 +24,8 @@ def describe(root, variables=None):
     try:
         where = yield from engine.look(root, os.environ if variables is None else variables)
         found.update(kind=where.kind, version=where.version, rootless=where.rootless, running=True)
-        found["images"] = yield from _images(where)
+        if not where.plain:
+            found["images"] = yield from _images(where)
     except AgentError as problem:
         found.update(problem=problem.message, action=problem.action,
                      kind=found["kind"] or getattr(problem, "kind", None), start=getattr(problem, "start", None))
@@ -79,7 +80,8 @@ def canary(root, variables=None):
     folder of this host mounted, and a file that was put there is read through it."""
     try:
         where = yield from engine.look(root, os.environ if variables is None else variables)
-        yield from _look_through(root, where)
+        if not where.plain:  # it is no other system's than this
+            yield from _look_through(root, where)
     except AgentError as problem:
         return {"mounts": False, "problem": problem.message, "action": problem.action}
     return {"mounts": True, "problem": None, "action": None}

@@ -25,10 +25,19 @@ class EngineProblem(AgentError):
         self.away = away  # it does not answer now, and may later
 
 
-def nothing():
-    """There is neither docker nor podman."""
-    return EngineProblem("There is no container engine here: neither docker nor podman was found on the PATH.",
-                         "Install Docker or Podman on this host, " + _OTHERWISE)
+def nothing(asked=None):
+    """There is nothing that runs containers; or not the one that was asked for."""
+    if asked is not None:
+        return EngineProblem("RUNYARD_ENGINE asks for %s, which was not found on the PATH of the host %s."
+                             % (asked, os.uname()[1]), "Install it there, or take the variable away.")
+    return EngineProblem("There is no container engine here: neither docker nor podman was found on the PATH, and no "
+                         "apptainer either.", "Install Docker or Podman on this host, " + _OTHERWISE)
+
+
+def unknown(asked, known):
+    """RUNYARD_ENGINE names something else."""
+    return EngineProblem("RUNYARD_ENGINE is %s, which is no engine." % asked,
+                         "Choose one of %s, or take the variable away." % ", ".join(known))
 
 
 def of_text(engine, text, whatever=False):

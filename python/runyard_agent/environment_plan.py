@@ -7,7 +7,7 @@ pays a few looks at files.
 import json
 import os
 
-from . import engine
+from . import apptainer, engine
 from .digest import small_sha256
 from .errors import AgentError
 
@@ -51,6 +51,8 @@ def plan_of(root, environment, variables):
                 % environment["label"], "Install one of them there (it must be on the PATH), or choose pip requirements.")
     if recipe["kind"] == "image":
         found = yield from engine.get(root, variables)
+        if found.plain:
+            raise apptainer.cannot_build(found.name)
         where = [variables.get(name) for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST")]
         return Plan(environment, recipe, found.program, [found.kind] + where, found)
     program = interpreter_of(recipe["interpreter"], variables)

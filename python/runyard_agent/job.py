@@ -189,7 +189,8 @@ class Given(object):
 
 def _host_variables():
     """What the command starts from: the job's own, without what belongs to this process."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RUNYARD_")}
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith("RUNYARD_") or name == "RUNYARD_ENGINE"}
 
 
 def find_attempt(root, run, number, job, restart):

@@ -31,9 +31,10 @@ def _wait_for_environment(guardian, variables):
     if guardian.spec.get("environment") is None:
         return None
     if guardian.waiting is None:
+        from . import engine
         from .environment_wait import EnvironmentWait  # late, as containers: most supervisors do without
         guardian.waiting = EnvironmentWait(guardian.attempt, guardian.spec["environment"],
-                                           guardian.launch.get("blobs") or [], variables)
+                                           guardian.launch.get("blobs") or [], engine.chosen(guardian.spec, variables))
     reason = None
     while True:
         ready = guardian.waiting.poll()
@@ -83,11 +84,15 @@ def _several(guardian):
 
 def _start_container(guardian, ready, variables, agent_folder, gpus):
     """Starts the container in which the command runs."""
-    from . import engine
     from .container import MissingImage
     from .container_run import ContainerRun
-    where = guardian.drive(engine.get(guardian.attempt.root, variables))
+    where = _find_engine(guardian, ready.image, variables)
     _several(guardian)
+    if where.plain:
+        from .sif_run import SifRun
+        guardian.inside = SifRun(guardian, where, ready, variables, gpus)
+        guardian.inside.start(agent_folder)
+        return
     guardian.container = ContainerRun(guardian, where, ready, gpus)
     try:
         guardian.container.start(agent_folder)
@@ -98,3 +103,23 @@ def _start_container(guardian, ready, variables, agent_folder, gpus):
         guardian.waiting.lost()
         guardian.container.take(_wait_for_environment(guardian, variables))
         guardian.container.start(agent_folder)
+
+
+def _find_engine(guardian, image, variables):
+    """What runs containers here; on a node of a cluster it is seen to that nothing of earlier jobs is left in it."""
+    from . import apptainer, container_node, engine
+    from .sif_run import refuse_file
+    root = guardian.attempt.root
+    on_node = guardian.spec.get("slurm") is not None
+    variables = engine.chosen(guardian.spec, container_node.variables(variables) if on_node else variables)
+    of_file = apptainer.is_file(image)
+    order = engine.NODE_ORDER if on_node else engine.ORDER
+    if of_file:
+        order = engine.PLAIN + tuple(name for name in order if name not in engine.PLAIN)
+    where = guardian.drive(engine.get(root, variables, order))
+    if of_file and not where.plain:
+        raise refuse_file(where, image)
+    if on_node and not where.plain:
+        guardian.drive(container_node.check_storage(where, root))
+        guardian.drive(container_node.sweep(where, root))
+    return where

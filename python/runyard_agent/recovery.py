@@ -40,7 +40,7 @@ class Recovery(object):
                 yield
             if state_of(attempt) not in TERMINAL:
                 self.add(attempt)
-            else:
+            elif not is_job(attempt):  # the container of a job is on its node: nobody reaches it from here
                 self.containers.add(attempt)
 
     def add(self, attempt):

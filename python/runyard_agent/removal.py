@@ -4,6 +4,7 @@ import os
 import time
 
 from .layout import attempts_of
+from .slurm_attempt import is_job
 
 #: Bytes of a path below the removed folder from which on a folder is moved up, and folders found at a time.
 _DEEP = 2000
@@ -24,7 +25,8 @@ def set_apart(root, folder):
 def keep_container_files(root, folder):
     """Moves what stands for containers that could not be removed yet to where ContainerSweep finds it."""
     for attempt in attempts_of(root, os.path.basename(folder)):
-        if os.path.exists(attempt.container):
+        # What a job leaves is on its node, and goes with the next job there.
+        if os.path.exists(attempt.container) and not is_job(attempt):
             place = root + "/environments/containers"
             os.makedirs(place, mode=0o700, exist_ok=True)
             os.rename(attempt.container, "%s/%s-%d.json" % (place, attempt.run, attempt.number))

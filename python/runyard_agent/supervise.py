@@ -55,6 +55,7 @@ class Supervisor(object):
         self.wakeup = Wakeup()
         self.monitor = None
         self.container = None  # the ContainerRun, where the command runs in one
+        self.inside = None  # the SifRun, where it runs in an image without an engine
         self.several = None  # the Several, where the command runs in several processes
         self.waiting = None  # for its environment; held until the end, as what is in use
         self.packages = None
@@ -169,9 +170,9 @@ class Supervisor(object):
                 if code == 137 and self.memory_kills.any():
                     error = failure.of_signal(9, True, self.attempt.folder, self.attempt.log)
         how = "The command " + ("was ended by signal %d" % number if number else "ended with exit code %d" % code)
-        if error is not None and self.several is not None:
-            # Its own end says little: a rank has failed.
-            code, number, error, how = self.several.failure(self._rest) or (code, number, error, how)
+        for each in (self.inside, self.several):
+            if error is not None and each is not None:  # its own end says little: it has not begun, a rank has failed
+                code, number, error, how = each.failure(self._rest) or (code, number, error, how)
         self.record.change("Finalizing", how, exit_code=code, signal=number)
         rest = self._end_tree(self.spec["grace_seconds"])
         self._seal("Failed" if error else "Completed", (error["message"] if error else how) + rest, error=error)

@@ -254,7 +254,7 @@ export const engineQuestionSchema = z.strictObject({
 /** The container engine of a host. */
 export const engineSchema = z.object({
   /** Null where there is none. */
-  kind: z.enum(['docker', 'podman']).nullable(),
+  kind: z.enum(['docker', 'podman', 'apptainer', 'singularity']).nullable(),
   version: z.string().nullable(),
   rootless: z.boolean(),
   running: z.boolean(),

@@ -101,10 +101,16 @@ export function unpinnedOf({ requirements, condaSpecification }: EnvironmentDefi
 /** The name of an image without its registry, its tag and its digest. */
 function repositoryOf(image: string): string {
   const parts = image
+    .replace(/^\w+:\/\//, '')
     .replace(/@.*$/, '')
     .replace(/:[^/]*$/, '')
     .split('/');
   return (parts.length > 1 ? parts.slice(1) : parts).join('/');
+}
+
+/** Whether an image is a file of the target (`.sif`, or a folder), which Apptainer runs as it is. */
+function isImagePath(image: string): boolean {
+  return /^(\/|~\/)[^\0\n]+$/.test(image) || /^[\w][^\0\n:]*\.sif$/.test(image);
 }
 
 /** Throws `bad_request` for what contradicts itself. */
@@ -115,9 +121,10 @@ export function checkDefinition(definition: EnvironmentDefinition): EnvironmentD
   };
   if (image !== null && dockerfile !== null)
     refuse('An environment has either a base image or a Dockerfile, not both.', 'Remove one of the two.');
-  if (image !== null && !/^[\w][\w./:@-]*$/.test(image))
+  const isPath = image !== null && isImagePath(image);
+  if (image !== null && !isPath && !/^(\w+:\/\/)?[\w][\w./:@-]*$/.test(image))
     refuse(`"${image}" cannot be the name of an image.`, 'Write it as name:tag.');
-  if (image !== null && /[A-Z]/.test(repositoryOf(image)))
+  if (image !== null && !isPath && /[A-Z]/.test(repositoryOf(image)))
     refuse(`"${image}" cannot be the name of an image.`, 'Write it in small letters.');
   if (dockerfile !== null && !/^[ \t]*FROM\s/im.test(dockerfile))
     refuse('The Dockerfile has no FROM line.', 'Begin it with FROM and a base image.');
@@ -127,6 +134,11 @@ export function checkDefinition(definition: EnvironmentDefinition): EnvironmentD
       'Put pip packages below "pip:".',
     );
   const packages = requirements !== null || condaSpecification !== null;
+  if (isPath && packages)
+    refuse(
+      `Packages cannot be installed into the image ${image}, which is a file.`,
+      'Make a file that has them, or name an image of a registry.',
+    );
   if (condaEnvironment !== null && (packages || isContainer(definition)))
     refuse(
       'An existing conda environment is used as it is: without packages, without an image.',

@@ -10,7 +10,8 @@ const lookMs = 1000;
 
 /** "Docker", or what stands in for it. */
 export function engineName({ kind }: Pick<Engine, 'kind'>): string {
-  return kind === 'podman' ? 'Podman' : 'Docker';
+  const name = kind ?? 'docker';
+  return name[0]!.toUpperCase() + name.slice(1);
 }
 
 /** Whether a container can be run with it now. */
