@@ -42,18 +42,18 @@ def source_of(image):
 
 
 def folder_of(root):
-    """Where the converted images of a root lie: `<key>.sif`, with the log of their making beside them."""
+    """Where the converted images of a root lie: `<key>-<kind of processor>.sif`, with the log of their making."""
     return root + "/environments/sif"
 
 
 def key_of(image):
-    """The name of a converted image: of hosts that share a root each kind of processor has its own."""
-    return small_sha256("\0".join([source_of(image), os.uname()[4]]).encode("utf-8", "surrogateescape"))
+    """By which a converted image is found."""
+    return small_sha256(source_of(image).encode("utf-8", "surrogateescape"))
 
 
 def place_of(root, image):
-    """The path of the converted image."""
-    return "%s/%s.sif" % (folder_of(root), key_of(image))
+    """The path of the converted image: hosts that share a root may have different processors."""
+    return "%s/%s-%s.sif" % (folder_of(root), key_of(image), os.uname()[4])
 
 
 def pull_argv(program, image, target):

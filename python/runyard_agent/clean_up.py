@@ -16,7 +16,7 @@ from .record import now_ms
 from .removal import set_apart
 from .run_folder import RunFolder
 from .unused_blobs import UnusedBlobs, hour_of
-from .unused_environments import UnusedEnvironment, UnusedEnvironments
+from .unused_environments import UnusedEnvironment, UnusedEnvironments, UnusedImage
 
 #: Seconds after the start of a `serve`, and between two clean-ups.
 _FIRST, _INTERVAL = 60.0, 3600.0
@@ -119,7 +119,7 @@ class CleanUp(object):
         """A generator (turns) that removes a run's folder unless something has changed since it was looked at; returns
         the bytes that went."""
         yield
-        if isinstance(run, UnusedEnvironment):
+        if isinstance(run, (UnusedEnvironment, UnusedImage)):
             return (yield from run.remove(gone))
         try:
             # Under the queue's lock no attempt is added, and nothing said to be only here after all.

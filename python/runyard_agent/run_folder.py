@@ -71,7 +71,7 @@ class RunFolder(object):
         except AgentError:
             return  # a script wrote over it, and so has its working copy
         self.waiting.extend((context, tuple(folders)) for context in spec_environment.contexts(wanted))
-        if wanted is not None and wanted["recipe"] is not None:
+        if wanted is not None and (wanted["recipe"] is not None or wanted["container"] is not None):
             self.environments.append((wanted, attempt.environment))
 
     def measure(self):

@@ -2,7 +2,7 @@
 
 import os
 
-from . import build_remains, environment_store
+from . import apptainer, build_remains, environment_store
 from .atomic import read_object
 from .environment_plan import plan_of
 from .environment_store import builds_of, latest_ready
@@ -36,11 +36,20 @@ class UnusedEnvironments(object):
             build = latest_ready(self._root, key)
             if build is not None and key not in needed and not build.is_used():
                 self.unused.append(UnusedEnvironment(build))
+        for name in _names(apptainer.folder_of(self._root)):
+            if name.endswith(".sif"):
+                image = UnusedImage("%s/%s" % (apptainer.folder_of(self._root), name))
+                self.bytes += image.size
+                if name.partition("-")[0] not in needed:
+                    self.unused.append(image)
 
     def _needed(self, waiting):
         keys = set()
         for environment, path in waiting:
             yield
+            if environment["recipe"] is None:
+                keys.add(apptainer.key_of(environment["container"]["image"]))
+                continue
             variables = read_object(path)
             if variables is None:
                 continue  # its command runs: it holds what it uses
@@ -68,6 +77,43 @@ class UnusedEnvironment(object):
         gone["environments"] += 1
         gone["bytes"] += self.size
         return self.size
+
+
+class UnusedImage(object):
+    """An image that was converted here, and may go. Its last use is the time of the file."""
+
+    def __init__(self, path):
+        self._path = path
+        self._used, self.size = self._look()
+        self.collected = self._used
+
+    def _look(self):
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return 0, 0
+        return found.st_mtime_ns // 1000000, found.st_blocks * 512
+
+    def remove(self, gone):
+        """A generator (turns) that removes it unless somebody has come to use it; returns the bytes that went."""
+        yield
+        if self._look()[0] != self._used or self._used == 0:
+            return 0
+        for path in (self._path, self._path[:-4] + ".log"):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+        gone["environments"] += 1
+        gone["bytes"] += self.size
+        return self.size
+
+
+def _names(folder):
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _used(build):

@@ -26,7 +26,12 @@ export async function testConnection(
     const began = Date.now();
     const isCluster = settings?.scheduler === 'slurm';
     await lookAtHost(connection, began, steps, isCluster);
-    await lookAtEngine(connection, steps, variables);
+    if (isCluster)
+      steps.done('engine', 'Container engine', {
+        state: 'skipped',
+        detail: 'Runs in images use what the nodes have: Apptainer, Singularity, or Podman.',
+      });
+    else await lookAtEngine(connection, steps, variables);
     if (settings) {
       await lookAtInterpreter(connection, settings, steps);
       // What a job needs goes on without us: the cluster starts it.

@@ -125,6 +125,8 @@ export class EnvironmentChoices {
 
   /** The same, but nothing waits for an engine that does not say how it is. */
   async readyAsFarAsKnown(compute: Compute): Promise<boolean> {
+    // That of a cluster is on its nodes.
+    if (compute.settings?.scheduler === 'slurm') return true;
     const engine = (await this.known()).get(compute.name);
     return !engine || isUsable(engine) || this.ready(compute);
   }
