@@ -205,8 +205,9 @@ def find_attempt(root, run, number, job, restart):
     attempt = slurm_attempt.latest_of_job(root, run, job) or first
     found = slurm_attempt.job_of(attempt)
     known = found[1] if found else restart
-    if known < restart:
-        if state_of(attempt) in ("Queued", None):
+    state = state_of(attempt)
+    if known < restart and (state == "Requeued" or state not in TERMINAL):
+        if state in ("Queued", None):
             slurm_attempt.set_restart(attempt, job, restart)  # it has never begun
         else:
             reason = "Slurm has taken the job back into its queue"
@@ -230,7 +231,7 @@ def main(root, run, number, kill_wait):
     if before is not None:
         slurm_attempt.give_up(before, attempt)
     if os.path.exists(slurm_attempt.folder_of(attempt) + "/over.json") or state_of(attempt) in TERMINAL:
-        return 0  # canceled before it began
+        return 0  # canceled before it began, or put back into the queue after its end
     lock = try_lock(attempt.lock)  # for those who look from a host where locks are shared
     supervisor = JobSupervisor(attempt, int(job), restart, kill_wait)
     supervisor.run()

@@ -194,6 +194,16 @@ class Attempts(unittest.TestCase):
         self.assertEqual((found.number, before.number), (2, 1))
         self.assertEqual(find_attempt(self.root, "r", 1, 7, 2)[0].number, 2)
 
+    def test_what_has_ended_is_not_started_again(self):
+        from runyard_agent.job import find_attempt
+        from runyard_agent.record import Record
+        attempt = self.attempt()
+        slurm_attempt.claim(attempt, 7, 0)
+        Record(attempt).change("Completed", "The command ended with exit code 0")
+        found, before = find_attempt(self.root, "r", 1, 7, 1)
+        self.assertEqual((found.number, before), (1, None))
+        self.assertEqual(os.listdir(os.path.dirname(attempt.folder)), ["1"])
+
     def test_tickets_in_order(self):
         for run in ("b", "a", "c"):
             slurm_tickets.add(self.root, Attempt(self.root, run, 1))
