@@ -18,6 +18,9 @@ from .tool import Tool
 _RESERVE = 5.0
 _LEAST_GRACE = 1.0
 
+#: Seconds by which SIGTERM may come to the supervisor later than to what it guards.
+_LAST_WORD = 1.0
+
 #: Seconds for which Slurm is asked why the job is to end, at most a third of KillWait.
 _ASK = 10.0
 
@@ -53,6 +56,16 @@ class JobSupervisor(supervise.Supervisor):
     def _kick(self):
         pass  # nobody waits behind it
 
+    def _end_by_itself(self):
+        # Slurm tells everything in the job to end, and what it tells last may be this.
+        status = self.tree.exit_status
+        until = time.monotonic() + (_LAST_WORD if status else 0)
+        while status and not self.wakeup.told_to_end and time.monotonic() < until:
+            self._rest(until - time.monotonic())
+        if status and self.wakeup.told_to_end:
+            raise self.told_to_end()
+        supervise.Supervisor._end_by_itself(self)
+
     def told_to_end(self):
         """Slurm has sent SIGTERM to everything in the job: it knows why."""
         self._asked = self._asked or time.monotonic()
@@ -60,7 +73,7 @@ class JobSupervisor(supervise.Supervisor):
         return supervise.Stop(kind, reason)
 
     def _why(self):
-        """(`cancel`, `time`, `requeue` or `shutdown`; a sentence)."""
+        """(`cancel`, `time`, `requeue`, `preempted`, `node`, `signal` or `unknown`; a sentence)."""
         deadline = self._asked + min(_ASK, self._kill_wait / 3.0)
         canceled = read_object(self.attempt.cancel)
         while True:
@@ -83,6 +96,8 @@ class JobSupervisor(supervise.Supervisor):
                     return "cancel", "The job %d was canceled in Slurm (scancel)" % self._number
             if canceled is not None:
                 return "cancel", str(canceled.get("reason") or "Canceled")
+            if time.monotonic() >= deadline and job is not None:
+                return "signal", "The job was sent SIGTERM (scancel --signal=TERM, or kill); Slurm itself has not ended it."
             if time.monotonic() >= deadline:
                 # Whoever asks Slurm later says how it ended.
                 return "unknown", "The job was told to end, and Slurm could not be asked why."
@@ -109,7 +124,7 @@ class JobSupervisor(supervise.Supervisor):
         return slurm.read_members(tool.result) if tool.result else None
 
     def _end_stopped(self, stop):
-        if stop.kind in ("cancel", "shutdown"):
+        if stop.kind == "cancel":
             supervise.Supervisor._end_stopped(self, stop)
             return
         grace = self.spec["grace_seconds"]
@@ -122,12 +137,12 @@ class JobSupervisor(supervise.Supervisor):
         elif stop.kind in ("over", "unknown"):
             return  # somebody else says it, or has said it
         else:
-            code = {"time": "time_limit", "preempted": "preempted", "node": "node_failure"}[stop.kind]
+            code = {"time": "time_limit", "node": "node_failure"}.get(stop.kind, stop.kind)
             self._seal("Failed", stop.reason + rest, error=failure.error(code, stop.reason + rest, self.attempt.log))
 
     def _requeue(self, reason):
         try:
-            following = slurm_attempt.next_attempt(self.attempt, self._restart + 1, reason)
+            following = slurm_attempt.next_attempt(self.attempt, self._number, self._restart + 1, reason)
         except OSError:
             return  # a full disk: the job makes it when it starts again
         self._seal("Requeued", reason, next=following.number)
@@ -153,9 +168,19 @@ class JobSupervisor(supervise.Supervisor):
 
     def _housekeeping(self):
         # Slurm may have given the job to other nodes while these could not be reached.
-        if time.monotonic() >= self.next_beat and self._is_over():
-            self.record.forsake()
+        if time.monotonic() >= self.next_beat:
+            if self._is_over():
+                self.record.forsake()
+            elif slurm_attempt.job_of(self.attempt) != (self._number, self._restart):
+                self._tell_job()
         supervise.Supervisor._housekeeping(self)
+
+    def _tell_job(self):
+        """The script may have written over it, or removed it."""
+        try:
+            slurm_attempt.set_job(self.attempt, self._number, self._restart)
+        except OSError:
+            pass  # a full disk, or something is in the way
 
     def heed(self):
         """Raises Stop also when the attempt has been ended by somebody else."""
@@ -208,10 +233,10 @@ def find_attempt(root, run, number, job, restart):
     state = state_of(attempt)
     if known < restart and (state == "Requeued" or state not in TERMINAL):
         if state in ("Queued", None):
-            slurm_attempt.set_restart(attempt, job, restart)  # it has never begun
+            slurm_attempt.set_job(attempt, job, restart)  # it has never begun
         else:
             reason = "Slurm has taken the job back into its queue"
-            return slurm_attempt.next_attempt(attempt, restart, reason), attempt
+            return slurm_attempt.next_attempt(attempt, job, restart, reason), attempt
     return attempt, None
 
 

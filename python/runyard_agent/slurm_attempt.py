@@ -73,18 +73,18 @@ def _word(value):
     return value if isinstance(value, str) and value else None
 
 
-def set_restart(attempt, number, restart):
-    """The attempt waits still, and its job was requeued once more."""
+def set_job(attempt, number, restart):
+    """Says which job the attempt is: it waits still and was requeued once more, or its script has written over it."""
+    os.makedirs(folder_of(attempt), mode=0o700, exist_ok=True)
     write_json(folder_of(attempt) + "/job.json", {"job": number, "restart": restart})
 
 
-def next_attempt(attempt, restart, reason):
-    """The attempt that goes on after this one, whose job was requeued for the `restart`-th time: made by whoever comes
-    first, found by all others. OSError when the disk is full."""
+def next_attempt(attempt, number, restart, reason):
+    """The attempt that goes on after this one, whose job (`number`) was requeued for the `restart`-th time: made by
+    whoever comes first, found by all others. OSError when the disk is full."""
     following = Attempt(attempt.root, attempt.run, attempt.number + 1)
     if following.exists() or following.number > LAST_ATTEMPT:
         return following
-    number = (job_of(attempt) or (0, 0))[0]
     parent = os.path.dirname(following.folder)
     temporary = "%s/.next-%d-%s-%d" % (parent, following.number, os.uname()[1].replace("/", ""), os.getpid())
     shutil.rmtree(temporary, ignore_errors=True)

@@ -115,9 +115,9 @@ class SlurmRecovery(object):
             self._end(attempt, job)
 
     def _requeue(self, attempt):
-        _, restart = slurm_attempt.job_of(attempt)
+        number, restart = slurm_attempt.job_of(attempt)
         reason = "A node of the job has failed, or the job was taken from it: Slurm has it in its queue again"
-        following = slurm_attempt.next_attempt(attempt, restart + 1, reason)
+        following = slurm_attempt.next_attempt(attempt, number, restart + 1, reason)
         slurm_attempt.give_up(attempt, following)
         self._follow(attempt)
 
