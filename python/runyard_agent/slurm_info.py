@@ -5,7 +5,7 @@ import re
 import time
 
 from . import slurm
-from .tool import Tool
+from .slurm_tool import slurm_tool
 
 #: Seconds for which an answer counts, and for which each program has time.
 FRESH, _PATIENCE = 20.0, 30.0
@@ -130,7 +130,7 @@ def _gpus_of(text):
 
 
 def _call(argv):
-    tool = Tool(argv, _PATIENCE, limit=1 << 24, errors=True, bound=True)
+    tool = slurm_tool(argv, _PATIENCE, limit=1 << 24)
     while not tool.poll():
         yield 0.02
     return tool

@@ -5,7 +5,7 @@ from .layout import Attempt
 from .record import TERMINAL, state_of
 from .shared_files import filesystem_of, is_shared
 from .slurm_info import SlurmInfo
-from .tool import Tool
+from .slurm_tool import slurm_tool
 
 
 class SlurmMethods(object):
@@ -36,13 +36,15 @@ class SlurmMethods(object):
         if known is None:
             slurm_tickets.kick(self._root)  # the dispatcher ends it
             return
-        argv = ["scancel", str(known[0])]
-        if state != "Queued":
-            # Its supervisor ends everything in order; the other signal is for a full disk.
-            argv[1:1] = ["--batch", "--signal=USR1" if written else "--signal=USR2"]
-        tool = Tool(argv, 30, errors=True, bound=True)
-        while not tool.poll():
-            yield 0.02
+        plain = ["scancel", str(known[0])]
+        # Its supervisor ends everything in order; the other signal is for a full disk.
+        gentle = ["scancel", "--batch", "--signal=USR1" if written else "--signal=USR2", str(known[0])]
+        for argv in [plain] if state == "Queued" else [gentle, plain]:
+            tool = slurm_tool(argv, 30)
+            while not tool.poll():
+                yield 0.02
+            if tool.code == 0 or slurm.is_away(tool.errors):
+                break  # else it takes no signal, as one that is suspended
         self._recovery.queue.soon()
 
 

@@ -3,7 +3,7 @@
 import time
 
 from . import slurm, slurm_attempt, slurm_waiting
-from .tool import Tool
+from .slurm_tool import slurm_tool
 
 #: Seconds between two calls, at least and usually, and between two looks at the places in line.
 LEAST, USUAL, PLACES = 2.0, 5.0, 30.0
@@ -54,7 +54,7 @@ class SlurmQueue(object):
 
     def _ask_jobs(self):
         asked = time.monotonic()
-        tool = Tool(slurm.own_jobs(), _PATIENCE, limit=1 << 25, errors=True, bound=True)
+        tool = slurm_tool(slurm.own_jobs(), _PATIENCE, limit=1 << 25)
         while not tool.poll():
             yield 0.02
         if tool.result is None:
@@ -65,7 +65,7 @@ class SlurmQueue(object):
         self.asked = asked
 
     def _ask_places(self):
-        tool = Tool(slurm.waiting_jobs(), _PATIENCE, limit=1 << 26, bound=True)
+        tool = slurm_tool(slurm.waiting_jobs(), _PATIENCE, limit=1 << 26)
         while not tool.poll():
             yield 0.02
         if tool.result is not None:

@@ -9,7 +9,7 @@ from . import failure, slurm, slurm_attempt, slurm_tickets
 from .atomic import read_object, write_json
 from .record import TERMINAL, Record, read_status, state_of
 from .shared_files import SharedFiles
-from .tool import Tool
+from .slurm_tool import slurm_tool
 
 #: Seconds between two looks.
 _INTERVAL = 0.5
@@ -207,7 +207,7 @@ def _used_too_much(attempt):
 
 
 def _run(argv):
-    tool = Tool(argv, 30, errors=True, bound=True)
+    tool = slurm_tool(argv, 30)
     while not tool.poll():
         yield 0.02
     return tool

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+from . import slurm_tool
 from .atomic import read_object, write_json
 from .checks import attempt_number, run_id
 from .detached import start
@@ -71,7 +72,8 @@ def is_dispatching(root):
 
 def _variables():
     """The session's own are of no use in a job."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("SSH_", "RUNYARD_", "XDG_"))}
+    return {name: value for name, value in slurm_tool.variables().items()
+            if not name.startswith(("SSH_", "RUNYARD_", "XDG_"))}
 
 
 def kick(root):
