@@ -124,6 +124,8 @@ class Bringing(object):
             if slurm_attempt.job_of(self._attempt) is None:
                 yield from self._prepare()
                 yield from self._send()
+        except Begun:
+            return  # the supervisor writes now
         except Canceled as canceled:
             self._end("Canceled", str(canceled), None)
         except AgentError as error:
@@ -134,9 +136,11 @@ class Bringing(object):
             error = from_os_error(problem, "handing the run to Slurm")
             self._end("Failed", error.message, failure.error(error.code, error.in_full(), self._attempt.log))
         while not self._record.write():
-            yield from self._pause(1.0)
+            yield
 
     def _end(self, state, reason, error):
+        if slurm_attempt.job_of(self._attempt) is not None:
+            return
         self._record.change(state, reason, supervisor=None, queue=None, error=error)
 
     # The environment
@@ -200,7 +204,14 @@ class Bringing(object):
                 number = yield from self._submit()
         finally:
             self.let_others()
-        counts = slurm_attempt.claim(self._attempt, number, 0)
+        while True:
+            try:
+                counts = slurm_attempt.claim(self._attempt, number, 0)
+                break
+            except OSError as problem:
+                # The job is there, whatever cannot be written about it.
+                self._say(from_os_error(problem, "noting the job %d" % number).message)
+                yield from self._pause(1.0)
         if counts != number:
             yield from self._call(["scancel", str(number)])
 
@@ -210,9 +221,13 @@ class Bringing(object):
             tool = yield from self._call(slurm.show_config())
             if tool.code == 0:
                 self._dispatcher.kill_wait = slurm.kill_wait(slurm.read_config(tool.output))
+            elif slurm.is_away(tool.errors):
+                return (yield from self._try_again(_RETRY, _no_answer(tool.errors)))
         if time.monotonic() >= self._dispatcher.partitions_until:
-            self._dispatcher.partitions_until = time.monotonic() + _FRESH
             tool = yield from self._call(slurm_limits.show_partitions())
+            if tool.code != 0 and slurm.is_away(tool.errors):
+                return (yield from self._try_again(_RETRY, _no_answer(tool.errors)))
+            self._dispatcher.partitions_until = time.monotonic() + _FRESH
             if tool.code == 0:
                 self._dispatcher.partitions = slurm_limits.read_partitions(tool.output)
                 nodes = yield from self._call(slurm_info.show_nodes())
@@ -234,8 +249,12 @@ class Bringing(object):
             return number
         if tool.code is None or slurm.is_away(answer):
             # It may have come through all the same.
-            number = yield from self._try_again(_RETRY, "Slurm does not answer: " + slurm.refusal(answer))
-            return number
+            return (yield from self._try_again(_RETRY, _no_answer(answer)))
+        if tool.code == 0:
+            # It has come through, and on a full disk there was no room for the number.
+            number = yield from self._try_again(_RETRY, "Looking for the job")
+            if number is not None:
+                return number
         if slurm.is_full(answer):
             return (yield from self._try_again(_RETRY_FULL, "Slurm takes no more jobs now: " + slurm.refusal(answer)))
         raise AgentError("slurm", "Slurm has refused the job: " + (slurm.refusal(answer) or "it does not say why."),
@@ -265,11 +284,12 @@ class Bringing(object):
             if tool.code == 0:
                 numbers = slurm.read_numbers(tool.output)
                 return numbers[0] if numbers else None
-            self._say("Slurm does not answer: " + (slurm.refusal(tool.errors) or "squeue failed."))
+            self._say(_no_answer(tool.errors or "squeue failed"))
             yield from self._pause(_RETRY)
         return number
 
     def _say(self, reason):
+        self._check()
         if self._record.status["reason"] != reason:
             self._record.change("Queued", reason)
 
@@ -286,22 +306,33 @@ class Bringing(object):
         until = time.monotonic() + seconds
         while True:
             if os.path.exists(self._attempt.cancel):
+                self._check()
                 asked = read_object(self._attempt.cancel) or {}
                 yield from self._withdraw()
                 raise Canceled(str(asked.get("reason") or "Canceled"))
             now = time.monotonic()
             if now >= self._beat_at:
                 self._beat_at = now + _BEAT
+                self._check()
                 self._record.beat()
             if now >= until:
                 return
             yield
+
+    def _check(self):
+        """Raises Begun once the job, of which nobody has said so here, has begun by itself."""
+        if slurm_attempt.job_of(self._attempt) is not None:
+            raise Begun()
 
     def _withdraw(self):
         """A try whose answer nobody has heard may have become a job."""
         if not os.path.exists(self._folder + "/sbatch.txt"):
             return
         yield from self._call(["scancel", "--name=" + slurm_attempt.name_of(self._attempt)])
+
+
+class Begun(Exception):
+    """The attempt has its job: from now on that one's supervisor says how it goes."""
 
 
 class Canceled(Exception):
@@ -313,6 +344,10 @@ def _is_orphan(path):
     from .processes import look
     pid = os.path.basename(path)[:-5].rpartition("-")[2]
     return not pid.isdigit() or look(int(pid)) is None
+
+
+def _no_answer(said):
+    return "Slurm does not answer: " + slurm.refusal(said)
 
 
 def _text(path):

@@ -97,7 +97,7 @@ class JobSupervisor(supervise.Supervisor):
             if canceled is not None:
                 return "cancel", str(canceled.get("reason") or "Canceled")
             if time.monotonic() >= deadline and job is not None:
-                return "signal", "The job was sent SIGTERM (scancel --signal=TERM, or kill); Slurm itself has not ended it."
+                return "signal", "The job was sent SIGTERM (scancel --signal, or kill); Slurm has not ended it."
             if time.monotonic() >= deadline:
                 # Whoever asks Slurm later says how it ended.
                 return "unknown", "The job was told to end, and Slurm could not be asked why."

@@ -142,7 +142,8 @@ def kill_wait(config):
 def submitted(text):
     """The job's number in what `sbatch --parsable` has said (`12` or `12;cluster`), None when there is none."""
     for line in text.splitlines():
-        match = re.match(r"(\d+)(;\S*)?$", line.strip())
+        # A program around it may know no --parsable.
+        match = re.match(r"(?:Submitted batch job )?(\d+)(;\S*)?$", line.strip())
         if match:
             return int(match.group(1))
     return None
