@@ -9,8 +9,8 @@ import time
 
 from .tool import find
 
-#: What squeue tells of a job: id, state, partition, priority, start, end, nodes, reason (which may hold anything).
-_FIELDS = "%i|%T|%P|%Q|%S|%e|%N|%r"
+#: What squeue tells of a job: id, state, partition, priority, start, end, nodes, name, reason (which may hold anything).
+_FIELDS = "%i|%T|%P|%Q|%S|%e|%N|%j|%r"
 
 #: States of a job that has ended for good. Names are Slurm's own (JOB STATE CODES in squeue(1)).
 ENDED = frozenset(["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY",
@@ -32,9 +32,9 @@ _FULL = ("submit job limit", "submit limit", "maxsubmit", "maxjobcount", "job su
 class Job(object):
     """What Slurm says of one job. Times are epoch seconds or None."""
 
-    __slots__ = ("number", "state", "partition", "priority", "start", "end", "nodes", "reason")
+    __slots__ = ("number", "state", "partition", "priority", "start", "end", "nodes", "reason", "name")
 
-    def __init__(self, number, state, partition, priority, start, end, nodes, reason):
+    def __init__(self, number, state, partition, priority, start, end, nodes, reason, name=""):
         self.number = number
         self.state = state
         self.partition = partition
@@ -43,6 +43,7 @@ class Job(object):
         self.end = end
         self.nodes = nodes
         self.reason = reason
+        self.name = name
 
 
 def present():
@@ -69,14 +70,14 @@ def read_jobs(text):
     """`{number: Job}` of what squeue says; elements of arrays and lines of another form are passed over."""
     found = {}
     for line in text.splitlines():
-        parts = line.split("|", 7)
-        if len(parts) != 8 or not parts[0].strip().isdigit():
+        parts = line.split("|", 8)
+        if len(parts) != 9 or not parts[0].strip().isdigit():
             continue
-        number, state, partition, priority, start, end, nodes, reason = [part.strip() for part in parts]
+        number, state, partition, priority, start, end, nodes, name, reason = [part.strip() for part in parts]
         reason = None if reason in ("None", "") else reason.strip("()").replace(" ", "_")
         found[int(number)] = Job(int(number), state, partition or None,
                                  int(priority) if priority.isdigit() else None, moment(start), moment(end),
-                                 None if nodes in ("", "(null)") else nodes, reason)
+                                 None if nodes in ("", "(null)") else nodes, reason, name)
     return found
 
 

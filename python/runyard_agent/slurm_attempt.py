@@ -24,6 +24,11 @@ def name_of(attempt):
     return "runyard-%s-%d" % (attempt.run, attempt.number)
 
 
+def may_be(attempt, name):
+    """Whether a job of this name can be the attempt's: after a loss of its state Slurm gives numbers once more."""
+    return not name.startswith("runyard-") or name.startswith("runyard-%s-" % attempt.run)
+
+
 def job_of(attempt):
     """`(number, restart)` of the attempt's job: how often that was requeued before it; None while there is none."""
     found = read_object(folder_of(attempt) + "/job.json") or {}

@@ -36,6 +36,8 @@ class SlurmMethods(object):
         if known is None:
             slurm_tickets.kick(self._root)  # the dispatcher ends it
             return
+        if self._recovery.queue.is_anothers(attempt):
+            return
         plain = ["scancel", str(known[0])]
         # Its supervisor ends everything in order; the other signal is for a full disk.
         gentle = ["scancel", "--batch", "--signal=USR1" if written else "--signal=USR2", str(known[0])]
@@ -60,6 +62,5 @@ def latest_of(attempt):
 
 def is_over(queue, attempt):
     """Whether Slurm says that an attempt's job runs no more: then a lock that is still held is nobody's."""
-    known = slurm_attempt.job_of(attempt)
-    job = queue.jobs.get(known[0]) if known else None
+    job = queue.job(attempt)
     return job is not None and (job.state in slurm.ENDED or job.state in slurm.WAITING)

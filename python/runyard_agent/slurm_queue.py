@@ -71,13 +71,24 @@ class SlurmQueue(object):
         if tool.result is not None:
             self.places = slurm.read_places(tool.result)
 
+    def job(self, attempt):
+        """The attempt's Job as Slurm has told of it; None when it has not."""
+        known = slurm_attempt.job_of(attempt)
+        return self.jobs.get(known[0]) if known and not self.is_anothers(attempt) else None
+
+    def is_anothers(self, attempt):
+        """Whether the number of the attempt's job is that of another run's job by now."""
+        known = slurm_attempt.job_of(attempt)
+        job = self.jobs.get(known[0]) if known else None
+        return job is not None and not slurm_attempt.may_be(attempt, job.name)
+
     def describe(self, attempt, began):
         """What a status says of an attempt's job: `slurm`, and while it waits (`began` is False) `reason`. Empty while
         Slurm has not said anything of it."""
         known = slurm_attempt.job_of(attempt)
         if known is None:
             return {}
-        job = self.jobs.get(known[0])
+        job = self.job(attempt)
         if began and (job is None or job.state in slurm.WAITING):
             # The job itself is quicker than the answer about it.
             job = slurm_attempt.started(attempt) or job

@@ -72,7 +72,7 @@ class SlurmRecovery(object):
         known = slurm_attempt.job_of(attempt)
         if known is None:
             return
-        job = self.queue.jobs.get(known[0])
+        job = self.queue.job(attempt)
         began = state not in ("Queued", None)
         if key in self._canceled and time.monotonic() >= self._canceled[key] and job and job.state not in slurm.ENDED:
             self._canceled[key] = time.monotonic() + _CANCEL
@@ -138,15 +138,14 @@ class SlurmRecovery(object):
         self._ask_at = time.monotonic() + _ASK_AGAIN
         asked = self.queue.asked
         tool = yield from _run(slurm.show_job(number))
-        if tool.result is not None:
-            members = slurm.read_members(tool.result)
+        members = slurm.read_members(tool.result or "")
+        if tool.result is not None and slurm_attempt.may_be(attempt, members.get("JobName", "")):
             state = members.get("JobState", "")
             if state in slurm.ENDED:
                 job = slurm.Job(number, state, members.get("Partition"), None, None, None, members.get("NodeList"),
                                 members.get("Reason"))
                 yield from self._wait_for_word(key, attempt, job, "ended")
-            return
-        if slurm.is_unknown_job(tool.errors) and asked:
+        elif asked and (tool.result is not None or slurm.is_unknown_job(tool.errors)):
             job = slurm.Job(number, "", None, None, None, None, "unknown", None)
             yield from self._wait_for_word(key, attempt, job, "ended")
 

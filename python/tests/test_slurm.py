@@ -13,14 +13,15 @@ from runyard_agent.layout import Attempt, prepare_root
 from runyard_agent.record import state_of, write_first
 from runyard_agent.slurm_info import read_partitions
 from runyard_agent.slurm_methods import latest_of
+from runyard_agent.slurm_queue import SlurmQueue
 from runyard_agent.slurm_recovery import _ending
 
-QUEUE = """1|RUNNING|main|4294901759|2026-11-21T20:00:00|2026-11-21T21:00:00|node[1-2]|None
-2|PENDING|main|12|2026-11-21T22:00:00|N/A||(Resources)
-3|PENDING|main|11|N/A|N/A||job requeued in held state
-7_[1-9]|PENDING|main|11|N/A|N/A||(Priority)
+QUEUE = """1|RUNNING|main|4294901759|2026-11-21T20:00:00|2026-11-21T21:00:00|node[1-2]|runyard-r-1|None
+2|PENDING|main|12|2026-11-21T22:00:00|N/A||x|(Resources)
+3|PENDING|main|11|N/A|N/A||x|job requeued in held state
+7_[1-9]|PENDING|main|11|N/A|N/A||x|(Priority)
 some words that are no line
-9|PENDING|a,b|0|N/A|N/A||ReqNodeNotAvail, UnavailableNodes:a|b
+9|PENDING|a,b|0|N/A|N/A||x|ReqNodeNotAvail, UnavailableNodes:a|b
 """
 
 
@@ -162,6 +163,18 @@ class Attempts(unittest.TestCase):
         self.assertEqual(slurm_attempt.claim(attempt, 8, 0), 7)
         self.assertEqual(slurm_attempt.job_of(attempt), (7, 0))
         self.assertEqual(os.listdir(attempt.folder + "/slurm"), ["job.json"])
+
+    def test_a_number_that_is_given_again(self):
+        queue = SlurmQueue()
+        queue.jobs = slurm.read_jobs(QUEUE)
+        mine, other = self.attempt("r"), self.attempt("other")
+        for attempt in (mine, other):
+            slurm_attempt.claim(attempt, 1, 0)
+        self.assertEqual(queue.job(mine).state, "RUNNING")
+        self.assertIsNone(queue.job(other))
+        self.assertTrue(queue.is_anothers(other))
+        slurm_attempt.set_job(other, 2, 0)
+        self.assertEqual(queue.job(other).name, "x", "a person may give a job another name")
 
     def test_next_attempt(self):
         attempt = self.attempt()
