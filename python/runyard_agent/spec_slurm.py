@@ -66,35 +66,24 @@ def _is_line(value):
 
 
 def _option(line):
-    """One line behind #SBATCH, which may hold several options."""
-    words = _words(line)
-    if not words or not words[0].startswith("-") or words[0] in ("-", "--"):
+    """One line behind #SBATCH."""
+    if not re.match(r"\s*-(?!-?(\s|=|$))", line):
         raise AgentError("bad_request", "%s is no line of sbatch: it begins with - or --." % checks.shown(line))
-    for word in words:
-        reason = _against(word) if word.startswith("-") else None
-        if reason is not None:
-            raise AgentError("bad_request", "The line %s cannot be used%s."
-                             % (checks.shown(line), ": " + reason if reason else ""))
+    for word in re.findall(r"(?:[^\s\"'#]|\"[^\"]*\"?|'[^']*'?)+|#.*", line):
+        name = _name(word)
+        if name in _OURS and name not in _ALLOWED:
+            reason = _OURS[name]
+            raise AgentError("bad_request", "The line %s cannot be used%s." % (
+                checks.shown(line), ": " + reason if reason else ""))
 
 
-def _against(word):
-    """Why an option cannot be used, None when it can."""
+def _name(word):
+    """The option that a word is for sbatch: it takes the beginning of a name for the name, -N2 for -N 2, and -sN2 for
+    -s -N 2."""
     if not word.startswith("--"):
-        name = word[:2]  # -N2 is -N 2
-        return _OURS.get(name) if name not in _ALLOWED else None
+        found = re.match(r"-[HOQsuv]*(.)", word)
+        return "-" + found.group(1) if found else word
     name = word.split("=", 1)[0]
-    if name in _ALLOWED or name == "--":
-        return None
-    if name in _OURS:
-        return _OURS[name]
-    # sbatch takes the beginning of a name for the name; where that could be several it says so itself.
-    for whole in _OURS:
-        if whole.startswith(name) and whole not in _ALLOWED:
-            return _OURS[whole]
-    return None
-
-
-def _words(line):
-    """As sbatch takes a line apart: what is in quotes is one word, what is behind `#` is nothing."""
-    found = re.findall(r"""(?:[^\s"'#]|"[^"]*"?|'[^']*'?)+|#.*""", line)
-    return [word for word in found if not word.startswith("#")]
+    if name in _OURS or name == "--":
+        return name
+    return next((whole for whole in sorted(_OURS) if whole.startswith(name)), name)

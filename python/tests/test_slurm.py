@@ -115,14 +115,16 @@ class Asking(unittest.TestCase):
 
     def test_refused_options(self):
         for line in ("--array=1-3", "-a 1", "-o x", "--output=x", "-N2", "--wrap=x", "-J x", "nothing", "-", "--", "",
-                     "--export=NONE", "-D /", "--exclusive --array=1-3", "--outp=x", "--qos=a -o x"):
+                     "--export=NONE", "-D /", "--arr=1-3", "--nice=3 --array=1-3", "-sa1-3", "-Ha 1-3", "-s -N2",
+                     "--exclusive --array=1-3", "--outp=x", "--qos=a -o x"):
             with self.assertRaises(AgentError, msg=line):
                 spec_slurm.check({"options": [line]})
         for member in ({"partition": "a\nb"}, {"partition": ""}, {"partition": 3}, {"options": "x"}, {"setup": ["a\nb"]},
                        {"cpus_per_task": 0}, {"options": ["--mem=1\n#SBATCH -p x"]}, {"time": " "}):
             with self.assertRaises(AgentError, msg=member):
                 spec_slurm.check(member)
-        spec_slurm.check({"options": ["--hold", "--no-requeue", "--exclusive", "--mail-type=END", "-x node[1-3]"]})
+        spec_slurm.check({"options": ["--hold", "--no-requeue", "--exclusive", "--mail-type=END", "-x node[1-3]",
+                                    "-s", "-H", "--nice=3 # --array", "--comment2='--array'", "--nice -5"]})
 
     def test_limits(self):
         partitions = slurm_limits.read_partitions(

@@ -97,8 +97,11 @@ function checkLine(line: string): void {
 }
 
 function reasonAgainst(word: string): string | undefined {
-  // -N2 is -N 2.
-  if (!word.startsWith('--')) return ours.get(word.slice(0, 2));
+  // -N2 is -N 2, and -sN2 is -s -N 2.
+  if (!word.startsWith('--')) {
+    const [, flags, last] = /^-([HOQsuv]*)(.?)/.exec(word)!;
+    return ours.get(`-${last || flags!.slice(-1)}`);
+  }
   const name = word.split('=', 1)[0]!;
   const exact = ours.get(name);
   if (exact !== undefined || name === '--') return exact;

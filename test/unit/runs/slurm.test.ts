@@ -201,6 +201,8 @@ test('neither a second option of a line nor the beginning of a name gets past', 
     '-p main -N2',
     '--nodes=2',
     '--ntasks-per=4',
+    '-sa1-3',
+    '-HsN 2',
   ]) {
     assert.match(weSay(line) ?? '', /cannot be used/, line);
   }
