@@ -224,10 +224,13 @@ def find_attempt(root, run, number, job, restart):
     if not first.exists():
         raise AgentError("not_found", "This node does not see %s. The root folder of the target must be on a file system "
                          "that all nodes share." % first.folder)
-    counts = slurm_attempt.claim(first, job, restart)
-    if counts != job:
-        raise AgentError("conflict", "The attempt %s is job %d; this one (%d) is not needed." % (first.mark, counts, job))
-    attempt = slurm_attempt.latest_of_job(root, run, job) or first
+    attempt = slurm_attempt.latest_of_job(root, run, job)
+    if attempt is None:
+        counts = slurm_attempt.claim(first, job, restart)
+        if counts != job:
+            raise AgentError("conflict", "The attempt %s is job %d; this one (%d) is not needed." % (
+                first.mark, counts, job))
+        attempt = first
     found = slurm_attempt.job_of(attempt)
     known = found[1] if found else restart
     state = state_of(attempt)

@@ -41,12 +41,11 @@ class SlurmMethods(object):
         plain = ["scancel", str(known[0])]
         # Its supervisor ends everything in order; the other signal is for a full disk.
         gentle = ["scancel", "--batch", "--signal=USR1" if written else "--signal=USR2", str(known[0])]
-        for argv in [plain] if state == "Queued" else [gentle, plain]:
-            tool = slurm_tool(argv, 30)
-            while not tool.poll():
-                yield 0.02
-            if tool.code == 0 or slurm.is_away(tool.errors):
-                break  # else it takes no signal, as one that is suspended
+        job = self._recovery.queue.job(attempt)
+        suspended = job is not None and job.state == "SUSPENDED"  # it would heed no signal
+        tool = slurm_tool(plain if state == "Queued" or suspended else gentle, 30)
+        while not tool.poll():
+            yield 0.02
         self._recovery.queue.soon()
 
 
