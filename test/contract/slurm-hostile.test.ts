@@ -124,7 +124,7 @@ with open(os.environ["RUNYARD_RUN_DIR"] + "/slurm/job.json", "w") as file:
     await home.cancel(run.id);
     assert.equal((await home.ended(run.id)).status, 'Canceled');
     assert.ok(Date.now() - asked < 20_000);
-    await scene.wholeSoFar(run);
+    await scene.wholeSoFar(run, { clean: false });
   });
 
   each('SIGTERM that Slurm has not sent', async () => {
