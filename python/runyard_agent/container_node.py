@@ -31,6 +31,13 @@ def variables(source):
     return found
 
 
+def gpus(visible, around):
+    """The GPUs of a job as the whole node counts them, which an engine wants to know: `visible`, those of the job's
+    CUDA_VISIBLE_DEVICES, count from 0 where Slurm keeps all others from it. `around` are the job's variables."""
+    listed = around.get("SLURM_JOB_GPUS", "").split(",")
+    return [int(each) for each in listed] if all(each.isdigit() for each in listed) else visible
+
+
 def check_storage(engine, root):
     """A generator (turns). Podman notes what runs beside its images, and takes all of it for ended when another host
     uses the same storage: what lives on could neither be seen nor ended. EngineProblem where nodes share it."""

@@ -84,6 +84,7 @@ def _several(guardian):
 
 def _start_container(guardian, ready, variables, agent_folder, gpus):
     """Starts the container in which the command runs."""
+    from . import container_node
     from .container import MissingImage
     from .container_run import ContainerRun
     where = _find_engine(guardian, ready.image, variables)
@@ -93,6 +94,8 @@ def _start_container(guardian, ready, variables, agent_folder, gpus):
         guardian.inside = SifRun(guardian, where, ready, variables, gpus)
         guardian.inside.start(agent_folder)
         return
+    if guardian.spec.get("slurm") is not None:
+        gpus = container_node.gpus(gpus, os.environ)
     guardian.container = ContainerRun(guardian, where, ready, gpus)
     try:
         guardian.container.start(agent_folder)

@@ -2,7 +2,7 @@
 
 import os
 
-from . import apptainer, command, container_script, environment, failure, prctl
+from . import apptainer, command, container_script, environment, failure, prctl, processes
 from .container_script import BEGAN, remove
 from .errors import AgentError, from_os_error
 from .sif_wait import SifWait
@@ -24,6 +24,7 @@ class SifRun(object):
         self.ready = ready
         self._attempt = keeper.attempt
         self._options = keeper.spec["environment"]["container"] or {}
+        # Without RUNYARD_MARK: what has that is inside.
         self._variables = apptainer.host_variables(variables)
         self._gpus = gpus
 
@@ -44,7 +45,7 @@ class SifRun(object):
             keeper.subreaper = prctl.become_subreaper()
             keeper.tree.command = command.start(
                 dict(spec, command=argv + ["/bin/sh", attempt.container_script], shell=None),
-                dict(self._variables, RUNYARD_MARK=attempt.mark), attempt.code, attempt.log)
+                self._variables, attempt.code, attempt.log)
             self._wait()
         except OSError as error:
             raise from_os_error(error, "starting the command")
@@ -53,6 +54,15 @@ class SifRun(object):
         keeper.has_begun(keeper.tree.command)
         facts = dict(self.ready.facts, engine=self.engine.kind, image_id=None, image_digest=None)
         keeper.list_packages(facts, self._python(path), self._variables)
+
+    def helpers(self):
+        """Pids of those by which the image is there (the program itself, squashfuse): while the command ends in order
+        they are not asked to end. They go after it."""
+        tree = self.keeper.tree
+        inside = processes.marked(self._attempt.mark)
+        if tree.exit_status is not None or not inside or container_script.began(self._attempt) != BEGAN:
+            return ()
+        return set(tree.look()).difference(inside)
 
     def failure(self, _rest=None):
         """`(exit code, signal, error, what happened)` of a command that has not begun; None for one that has."""

@@ -216,7 +216,7 @@ class Supervisor(object):
         grace = min(float(grace), LONGEST_GRACE)
         if self.several is not None:
             grace = self.several.ask(self.tree, grace, self._rest)
-        return end_tree(self.tree, grace, self._rest)
+        return end_tree(self.tree, grace, self._rest, self.inside.helpers() if self.inside is not None else ())
 
     def _rest(self, pause):
         """Sleeps so long at most while the end is under way."""

@@ -111,6 +111,11 @@ class Programs(AgentTest):
                          {"RUNYARD_ENGINE": "podman", "A": "1"})
         self.assertEqual(engine.chosen({"variables": {}}, {"RUNYARD_ENGINE": "docker"}), {"RUNYARD_ENGINE": "docker"})
 
+    def test_gpus_on_a_node(self):
+        self.assertEqual(container_node.gpus([0, 1], {"SLURM_JOB_GPUS": "2,3"}), [2, 3])
+        self.assertEqual(container_node.gpus([0], {"SLURM_JOB_GPUS": "a100:0"}), [0])
+        self.assertEqual(container_node.gpus([], {}), [])
+
     def test_variables_on_a_node(self):
         found = container_node.variables({"XDG_RUNTIME_DIR": "/run/user/not-there", "HOME": "/h",
                                           "DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/not-there/bus"})

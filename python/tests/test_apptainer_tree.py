@@ -5,6 +5,7 @@ only, and say nothing of a real Apptainer."""
 import json
 import os
 import signal
+import sys
 import time
 
 from runyard_agent import processes
@@ -14,17 +15,20 @@ from . import snapshots
 from .engines import environment
 from .support import AgentTest, wait_until
 
-#: Up to the image everything is its own.
+#: Up to the image everything is its own; it has a helper, as squashfuse is one, that notes when it is asked to end.
 _PREFIX = """#!/bin/sh
 [ "$1" = --version ] && { echo "apptainer version 0.0-tree"; exit; }
 echo "$*" >> "%s/argv"
 while [ "$1" != "%s" ]; do shift; done
 shift
 [ -e "%s/broken" ] && { echo "FATAL: cannot open the image"; exit 255; }
+"%s" -c "import signal
+signal.signal(signal.SIGTERM, lambda *_: open('%s/helper', 'w').close())
+while True: signal.pause()" &
+helper=$!
 env -i PATH=/usr/local/bin:/usr/bin:/bin OF_IMAGE=yes "$@" &
-trap 'kill -TERM $!' TERM
 wait $!; code=$?
-while kill -0 $! 2>/dev/null; do wait $!; code=$?; done
+kill -KILL $helper
 exit $code
 """
 
@@ -38,7 +42,7 @@ class Tree(AgentTest):
         open(self.image, "w").close()
         os.makedirs(self.folder + "/bin")
         with open(self.folder + "/bin/apptainer", "w") as file:
-            file.write(_PREFIX % (self.folder, self.image, self.folder))
+            file.write(_PREFIX % (self.folder, self.image, self.folder, sys.executable, self.folder))
         os.chmod(self.folder + "/bin/apptainer", 0o755)
         self.variables = {"PATH": self.folder + "/bin:" + os.environ["PATH"], "HOME": self.folder, "OF_HOST": "yes",
                           "RUNYARD_ENGINE": "apptainer", "APPTAINERENV_BAD": "1"}
@@ -92,6 +96,13 @@ class Tree(AgentTest):
         self.assertIn("ValueError: bad lr", status["error"]["message"])
         _, status = self.to_end(client, "import time; time.sleep(100)", max_seconds=0.5)
         self.assertEqual(status["error"]["code"], "time_limit")
+        orderly = ("import signal, sys, time\ndef end(*_):\n    time.sleep(0.5)\n    print('in order', flush=True)\n"
+                   "    sys.exit(3)\nsignal.signal(signal.SIGTERM, end)\nprint('up', flush=True)\ntime.sleep(100)")
+        view = self.start(client, orderly)
+        view.wait_log(b"up\n")
+        client.call("run.cancel", {"run": view.run, "attempt": 1, "reason": "enough"})
+        self.assertEqual((view.wait_end()["state"], view.text("user_logs/std_log.txt")), ("Canceled", b"up\nin order\n"))
+        self.assertFalse(os.path.exists(self.folder + "/helper"), "asked to end before the command has ended")
         stubborn = ("import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
                     "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'], start_new_session=True)\n"
                     "print('up', flush=True)\ntime.sleep(100)")

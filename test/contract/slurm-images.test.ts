@@ -214,6 +214,10 @@ test('what cannot be is refused, with why', { skip }, async () => {
   );
   const chosen = (name: string) => refused({ environmentVariables: { RUNYARD_ENGINE: name } });
   assert.match(await chosen('apptainer'), /^engine: RUNYARD_ENGINE asks for apptainer, which was not found/);
+  assert.match(
+    await refused({ slurm: { setup: ['export RUNYARD_ENGINE=singularity'] } }),
+    /^engine: RUNYARD_ENGINE asks for singularity/,
+  );
   assert.match(await chosen('lxc'), /^engine: RUNYARD_ENGINE is lxc, which is no engine/);
   assert.match(
     await refused({ docker: { useDocker: true, baseImage: '/home/mia/x.sif' } }),
