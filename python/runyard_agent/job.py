@@ -101,7 +101,7 @@ class JobSupervisor(supervise.Supervisor):
             if time.monotonic() >= deadline:
                 # Whoever asks Slurm later says how it ended.
                 return "unknown", "The job was told to end, and Slurm could not be asked why."
-            time.sleep(0.2)
+            time.sleep(1.0)
 
     def _said(self, sentence):
         """With what Slurm has written into the job's output about it."""

@@ -186,14 +186,16 @@ def _ending(attempt, job, never_began):
         return "Failed", "node_failure", "A node of the job has failed (%s)." % job.state
     if job.state in ("PREEMPTED", "REVOKED"):
         return "Failed", "preempted", "Slurm has ended the job for one of a higher priority (%s)." % job.state
-    if never_began and ((read_object(attempt.spec) or {}).get("slurm") or {}).get("setup") and job.nodes != "unknown":
+    if never_began and not job.state:
+        return "Failed", "slurm", "Slurm does not know the job %d any more, which had not begun; it may have lost what it " \
+            "knew. Submit the run again." % job.number
+    if never_began and ((read_object(attempt.spec) or {}).get("slurm") or {}).get("setup"):
         return "Failed", "slurm", "%s ended before its supervisor began (%s). Do its set-up lines work on the nodes, and " \
             "does every node see %s?" % (name, ", ".join(word for word in (job.state, job.reason) if word), attempt.root)
     if never_began:
-        where = " on %s" % job.nodes if job.nodes and job.nodes != "unknown" else ""
+        where = " on %s" % job.nodes if job.nodes else ""
         return "Failed", "slurm", "%s ended%s before its supervisor began (%s). Does every node see %s?" % (
-            name, where, ", ".join(word for word in (job.state, job.reason) if word) or "Slurm does not know it any more",
-            attempt.root)
+            name, where, ", ".join(word for word in (job.state, job.reason) if word), attempt.root)
     if not job.state:
         return "Failed", "supervisor_lost", "Slurm does not know the job %d any more, and its supervisor has not said " \
             "how it ended." % job.number

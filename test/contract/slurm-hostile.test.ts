@@ -139,3 +139,21 @@ with open(os.environ["RUNYARD_RUN_DIR"] + "/slurm/job.json", "w") as file:
   });
   await Promise.all(subtests);
 });
+
+test('a controller that is killed forgets a job and gives its number again', { skip }, async () => {
+  const { cluster } = scene;
+  const lost = await scene.script(counting(10_000), { slurm: { options: ['--hold'] } });
+  const number = await scene.job(lost);
+  await cluster.stopController({ kill: true });
+  await cluster.startController();
+  const run = await scene.script(counting(100));
+  const again = await scene.job(run);
+  if (again === number) {
+    const { status, error } = await home.ended(lost.id);
+    assert.equal(status, 'Failed');
+    assert.match(error?.message ?? '', /does not know the job/);
+  } else {
+    await home.cancel(lost.id); // it was saved in time
+  }
+  await scene.complete(run, 100);
+});
