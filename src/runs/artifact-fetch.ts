@@ -53,7 +53,14 @@ export class ArtifactFetch {
     await host.connect();
     for (const { path: name, attempt, size, modified_at: mtime, hash } of missing) {
       await this.shared(`${run}\n${name}`, signal, () =>
-        this.one(run, attempt, row.compute, name, { size, mtime, sha256: hash }, signal),
+        this.one(
+          run,
+          attempt,
+          row.compute,
+          name,
+          { path: pathOnHost(row, attempt, name), size, mtime, sha256: hash },
+          signal,
+        ),
       );
     }
   }
@@ -97,12 +104,11 @@ export class ArtifactFetch {
     attempt: number,
     compute: string,
     name: string,
-    facts: Omit<FileEntry, 'path'>,
+    known: FileEntry,
     signal?: AbortSignal,
   ): Promise<void> {
     const { workspace, writer, hosts, hint } = this.options;
     const source = { host: hosts.get(compute), run, attempt };
-    const known = { path: pathOnHost(attempt, name), ...facts };
     const file = known.sha256 ? known : await this.lookUp(source, known);
     let hinted = 0;
     let latest = 0;

@@ -6,8 +6,9 @@ export function pathOfAttempt(attempt: number, path: string): string {
   return `attempts/${attempt}/${path}`;
 }
 
-/** The path that a file has on its host. */
-export function pathOnHost(attempt: number, path: string): string {
+/** The path that a file has on its host; what the latest attempt has made is named as it is there. */
+export function pathOnHost({ attempts }: { attempts: number }, attempt: number, path: string): string {
+  if (attempt >= attempts) return path;
   const prefix = pathOfAttempt(attempt, '');
   return path.startsWith(prefix) ? path.slice(prefix.length) : path;
 }

@@ -23,7 +23,8 @@ export function downloadRun(
   const items: ZipItem[] = [];
   const missing: string[] = [];
   for (const { path: name, attempt, size, stored, hash } of artifactRows(workspace.reader, seq)) {
-    const log = isLog(name) && path.join(attemptDir(workspace, run.id, attempt), pathOnHost(attempt, name));
+    const log =
+      isLog(name) && path.join(attemptDir(workspace, run.id, attempt), pathOnHost(run, attempt, name));
     if (log && existsSync(log)) items.push({ name, file: log });
     else if (stored && hash && !log) items.push({ name, file: workspace.blobs.pathOf(hash), hash, size });
     // Of an empty log no file is kept.

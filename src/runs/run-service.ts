@@ -192,12 +192,12 @@ export class RunService {
   }
 
   artifacts(id: string): Promise<Artifact[]> {
-    const { seq } = queries.runRow(this.reader, id);
+    const run = queries.runRow(this.reader, id);
     return Promise.all(
-      queries.artifactRows(this.reader, seq).map(async (row) => {
+      queries.artifactRows(this.reader, run.seq).map(async (row) => {
         const artifact = queries.toArtifact(row);
         if (!isLog(row.path)) return artifact;
-        return { ...artifact, stored: true, size: await fileSize(this.logFile(id, row.attempt, row.path)) };
+        return { ...artifact, stored: true, size: await fileSize(this.logFile(run, row.attempt, row.path)) };
       }),
     );
   }
@@ -219,7 +219,11 @@ export class RunService {
     const row = queries.runRow(this.reader, id);
     const artifact = queries.artifactRows(this.reader, row.seq).find((one) => one.path === file);
     if (file === mainLog || file === buildLog || (artifact && isLog(file))) {
-      return readPart(this.logFile(id, artifact?.attempt ?? Math.max(1, row.attempts), file), offset, length);
+      return readPart(
+        this.logFile(row, artifact?.attempt ?? Math.max(1, row.attempts), file),
+        offset,
+        length,
+      );
     }
     if (!artifact) throw new RunyardError('not_found', `The run ${id} has no file "${file}".`);
     if (artifact.stored && artifact.hash) {
@@ -232,7 +236,7 @@ export class RunService {
       const { result, payload } = await channel.request<{ size: number }>('file.read', {
         run: id,
         attempt: artifact.attempt,
-        path: pathOnHost(artifact.attempt, file),
+        path: pathOnHost(row, artifact.attempt, file),
         offset: offset + at,
         length: Math.min(mostPayloadBytes, length - at),
       });
@@ -304,8 +308,8 @@ export class RunService {
     return this.options.workspace.reader;
   }
 
-  private logFile(id: string, attempt: number, file: string): string {
-    return path.join(attemptDir(this.options.workspace, id, attempt), pathOnHost(attempt, file));
+  private logFile(run: { id: string; attempts: number }, attempt: number, file: string): string {
+    return path.join(attemptDir(this.options.workspace, run.id, attempt), pathOnHost(run, attempt, file));
   }
 
   private collect(run: string, attempt: number): void {
