@@ -7,6 +7,7 @@ import time
 
 from . import failure, slurm, slurm_attempt, slurm_tickets
 from .atomic import read_object, write_json
+from .locks import Held
 from .record import TERMINAL, Record, read_status, state_of
 from .shared_files import SharedFiles
 from .slurm_tool import slurm_tool
@@ -64,7 +65,10 @@ class SlurmRecovery(object):
             return
         status = read_status(attempt) or {}
         state = status.get("state")
+        job = self.queue.job(attempt)
         if state in TERMINAL:
+            if state != "Requeued" and job is not None and job.state in ("RUNNING", "SUSPENDED"):
+                return  # its supervisor may live still, and this be the word of its script
             self._forget(key)
             if state == "Requeued":
                 self._follow(attempt)
@@ -72,7 +76,6 @@ class SlurmRecovery(object):
         known = slurm_attempt.job_of(attempt)
         if known is None:
             return
-        job = self.queue.job(attempt)
         began = state not in ("Queued", None)
         if key in self._canceled and time.monotonic() >= self._canceled[key] and job and job.state not in slurm.ENDED:
             self._canceled[key] = time.monotonic() + _CANCEL
@@ -112,7 +115,10 @@ class SlurmRecovery(object):
         if how == "requeued":
             self._requeue(attempt)
         else:
-            self._end(attempt, job)
+            # Another server may look after the same root.
+            with Held(self._root + "/slurm/ends.lock"):
+                if state_of(attempt) not in TERMINAL:
+                    self._end(attempt, job)
 
     def _requeue(self, attempt):
         number, restart = slurm_attempt.job_of(attempt)
