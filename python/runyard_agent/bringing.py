@@ -221,7 +221,7 @@ class Bringing(object):
 
     def _say(self, reason):
         self._check()
-        if self._record.status["reason"] != reason:
+        if self._record.status["reason"] != reason and not os.path.exists(self._attempt.cancel):
             self._record.change("Queued", reason)
 
     # Turns
