@@ -21,6 +21,7 @@ const dockerSection = z
     shmSize: text,
     arguments: z.array(scalar).nullish(),
     baseImageRegistry: carried,
+    platform: carried,
     gpuSupport: z.boolean().nullish(),
     /** Ours: limits of the container, as the engine's own command line has them (`4g`, `1.5`, `none`). */
     memory: scalar.nullish(),
@@ -56,7 +57,7 @@ const environmentSection = z
 const count = z.number().int().min(0).max(100_000).nullish();
 
 export const frameworks = ['Python', 'PySpark', 'CNTK', 'TensorFlow', 'PyTorch'] as const;
-export const communicators = ['None', 'ParameterServer', 'OpenMpi', 'IntelMpi', 'Gloo', 'Mpi'] as const;
+export const communicators = ['None', 'ParameterServer', 'OpenMpi', 'IntelMpi', 'Gloo', 'Nccl', 'Mpi'] as const;
 
 export const runConfigurationSchema = z.strictObject({
   script: text,
@@ -105,6 +106,9 @@ export const runConfigurationSchema = z.strictObject({
   sourceDirectoryDataStore: text,
   amlcompute: carried,
   amlCompute: carried,
+  kubernetescompute: carried,
+  paralleltask: carried,
+  credentialPassthrough: z.boolean().nullish(),
 });
 
 export type RunConfiguration = z.output<typeof runConfigurationSchema>;

@@ -33,7 +33,7 @@ export function layoutOf(configuration: RunConfiguration, warnings: string[]): L
 /** What the processes are to each other where there are several. */
 function kindOf({ communicator, framework }: RunConfiguration): Distributed['kind'] {
   if (communicator === 'OpenMpi' || communicator === 'IntelMpi' || communicator === 'Mpi') return 'mpi';
-  if (communicator === 'Gloo') return 'pytorch';
+  if (communicator === 'Gloo' || communicator === 'Nccl') return 'pytorch';
   if (communicator === 'ParameterServer') return 'tensorflow';
   if (framework === 'PyTorch') return 'pytorch';
   return framework === 'TensorFlow' ? 'tensorflow' : 'tasks';
@@ -60,7 +60,7 @@ function partsOf(
   kind: Distributed['kind'],
   nodes: number,
 ): Parts | undefined {
-  const backend = configuration.pyTorch?.communicationBackend || null;
+  const backend = configuration.pyTorch?.communicationBackend?.toLowerCase() || null;
   const plain = { kind, parameter_servers: 0, backend: null };
   switch (kind) {
     case 'mpi':
@@ -75,9 +75,11 @@ function partsOf(
           'It counts the processes of all nodes together: give it at least one for each node.',
         );
       }
-      const isGloo = configuration.communicator === 'Gloo';
-      if (processes === 1 && !isGloo) return undefined;
-      return { ...plain, processes, backend: isGloo ? 'gloo' : backend };
+      // Azure's SDK writes the backend here as well, by default Nccl.
+      const { communicator } = configuration;
+      const isGloo = communicator === 'Gloo';
+      if (processes === 1 && !isGloo && communicator !== 'Nccl') return undefined;
+      return { ...plain, processes, backend: isGloo ? 'gloo' : communicator === 'Nccl' ? 'nccl' : backend };
     }
     case 'tensorflow':
       return tensorflowParts(configuration, nodes);

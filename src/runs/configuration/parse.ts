@@ -1,7 +1,12 @@
-import { isNode, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import type * as z from 'zod';
 import { RunyardError } from '../../api/errors.ts';
-import { runConfigurationSchema, type RunConfiguration } from '../../api/run-configuration.ts';
+import {
+  communicators,
+  frameworks,
+  runConfigurationSchema,
+  type RunConfiguration,
+} from '../../api/run-configuration.ts';
 
 export interface ParsedConfiguration {
   configuration: RunConfiguration;
@@ -13,7 +18,7 @@ type Path = readonly PropertyKey[];
 
 /**
  * Reads a run configuration (YAML or JSON). A wrong value is an error that names file, line and key; an
- * unknown key is left out with a warning. Throws `bad_request`.
+ * unknown key is left out with a warning, unless it says nothing. Throws `bad_request`.
  */
 export function parseConfiguration(text: string, file: string): ParsedConfiguration {
   const lines = new LineCounter();
@@ -23,6 +28,7 @@ export function parseConfiguration(text: string, file: string): ParsedConfigurat
     const { line } = lines.linePos(syntax.pos[0]);
     throw wrong(`${file}:${line}: ${syntax.message}`);
   }
+  respell(document);
   const value: unknown = document.toJS() ?? {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrong(`${file}:1: a run configuration is a mapping of keys to values.`);
@@ -35,10 +41,11 @@ export function parseConfiguration(text: string, file: string): ParsedConfigurat
       if (issue.code !== 'unrecognized_keys') continue;
       for (const key of issue.keys) {
         const path = [...issue.path, key];
+        const saysNothing = isEmpty(remove(value, path));
+        if (saysNothing) continue;
         const line = lineOf(path);
         const warning = `${file}:${line}: the key "${path.join('.')}" is not known and has no effect.`;
         unknown.push({ line, warning });
-        remove(value, path);
       }
     }
     parsed = runConfigurationSchema.safeParse(value);
@@ -69,8 +76,33 @@ function lineAt(document: Document.Parsed, lines: LineCounter, path: Path): numb
   return 1;
 }
 
-function remove(value: unknown, path: Path): void {
+/** Takes out what a path leads to, and gives it. */
+function remove(value: unknown, path: Path): unknown {
   let at = value as Record<PropertyKey, unknown>;
   for (const key of path.slice(0, -1)) at = at[key] as Record<PropertyKey, unknown>;
+  const removed = at[path.at(-1)!];
   delete at[path.at(-1)!];
+  return removed;
+}
+
+/** Azure writes keys of its own into every file, most of them without a value. */
+function isEmpty(value: unknown): boolean {
+  if (value === null || value === '') return true;
+  return typeof value === 'object' && Object.values(value).every(isEmpty);
+}
+
+/** Azure's SDK writes `pytorch` for `pyTorch`, and takes its words in any case: `nccl`, `OpenMPI`, `Cntk`. */
+function respell(document: Document.Parsed): void {
+  const { contents } = document;
+  if (!isMap(contents)) return;
+  if (!contents.has('pyTorch')) {
+    const pair = contents.items.find(({ key }) => isScalar(key) && key.value === 'pytorch');
+    if (pair && isScalar(pair.key)) pair.key.value = 'pyTorch';
+  }
+  for (const [key, words] of Object.entries({ communicator: communicators, framework: frameworks })) {
+    const node: unknown = contents.get(key, true);
+    if (!isScalar(node)) continue;
+    const said = String(node.value).toLowerCase();
+    node.value = words.find((word) => word.toLowerCase() === said) ?? node.value;
+  }
 }

@@ -70,6 +70,7 @@ const table: [string, Partial<RunConfiguration>, number, Distributed | null][] =
     of('pytorch', 6),
   ],
   ['Gloo', { ...azure, communicator: 'Gloo', nodeCount: 2 }, 2, of('pytorch', 2, { backend: 'gloo' })],
+  ['Nccl', { ...azure, communicator: 'Nccl', nodeCount: 2 }, 2, of('pytorch', 2, { backend: 'nccl' })],
   ['Gloo with one process', { communicator: 'Gloo' }, 1, of('pytorch', 1, { backend: 'gloo' })],
   [
     'TensorFlow: workers and parameter servers',
@@ -275,6 +276,59 @@ test('files that people hold', () => {
     of('tensorflow', 3, { parameter_servers: 1 }),
   );
   assert.deepEqual(read('PyTorch', 'None', 2, 1, 1, '4').distributed, of('pytorch', 4, { backend: 'nccl' }));
+});
+
+/** What newer versions of Azure's SDK write instead, or add; its PyTorchConfiguration is the communicator as well. */
+const newer = `
+script: train.py
+target: cpucluster
+framework: PyTorch
+communicator: Nccl
+maxRunDurationSeconds:
+nodeCount: 2
+priority:
+environment:
+  docker:
+    platform:
+      os: Linux
+      architecture: amd64
+    baseDockerfile:
+mpi:
+  processCountPerNode: 1
+  nodeCount: 1
+pytorch:
+  communicationBackend: Nccl
+  processCount: 8
+paralleltask:
+  maxRetriesPerWorker: 0
+  workerCountPerNode: 1
+  terminalExitCodes:
+data: {}
+datacaches: []
+kubernetescompute:
+  instanceType:
+credentialPassthrough: false
+command: ''
+applicationEndpoints: {}
+`;
+
+test('files of the newer SDK', () => {
+  const read = (text: string) => parseConfiguration(text, 'train.runconfig');
+  const { configuration, warnings } = read(newer);
+  assert.deepEqual(warnings, []);
+  const expected = { nodes: 2, distributed: of('pytorch', 8, { backend: 'nccl' }), warnings: [] };
+  assert.deepEqual(layout(configuration), expected);
+  assert.deepEqual(layout(read(newer.replaceAll('Nccl', 'nccl')).configuration), expected);
+  assert.equal(read(`{"framework": "Cntk", "communicator": "OpenMPI"}`).configuration.framework, 'CNTK');
+  // What says something is not passed over, and lines are those of the file.
+  assert.deepEqual(read(newer.replace('priority:', 'priority: 3')).warnings, [
+    'train.runconfig:8: the key "priority" is not known and has no effect.',
+  ]);
+  assert.throws(
+    () => read(newer.replace('processCount: 8', 'processCount: many')),
+    /train\.runconfig:20: the key "pyTorch\.processCount" is wrong/,
+  );
+  assert.throws(() => read(newer.replace(': Nccl', ': Smoke')), /train\.runconfig:5: .*"Nccl"/);
 });
 
 test('a wrong number names file and line; a key that is not known is a warning', () => {
