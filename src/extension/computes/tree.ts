@@ -139,9 +139,9 @@ function addItem(): vscode.TreeItem {
   const item = new vscode.TreeItem(vscode.l10n.t('Add Compute...'));
   item.id = 'compute-add';
   item.iconPath = new vscode.ThemeIcon('add');
-  item.description = vscode.l10n.t('a host over SSH');
+  item.description = vscode.l10n.t('a host over SSH, or a Slurm cluster');
   item.tooltip = vscode.l10n.t(
-    'Runs can go to any host that you reach over SSH; nothing is set up there first.',
+    'Runs can go to any host that you reach over SSH, and to a Slurm cluster by its login node; nothing is set up there first.',
   );
   item.command = { command: 'runyard.addCompute', title: vscode.l10n.t('Add Compute...') };
   return item;

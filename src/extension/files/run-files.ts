@@ -11,7 +11,8 @@ import { fileUri } from './address.ts';
 import type { ArtifactFetcher } from './fetch.ts';
 import { readPieces } from './file-system.ts';
 
-/** Where the output of a run's command is; the newest attempt's. */
+/** Where the output of a run's command is, and beside it that of its earlier attempts. */
+const mainLog = 'user_logs/std_log.txt';
 const logPath = /(^|\/)std_log\.txt$/;
 /** What there is instead where the run's environment could not be built. */
 const buildLogPath = /(^|\/)build_log\.txt$/;
@@ -45,7 +46,11 @@ export class RunFiles {
         [],
       );
     }
-    const document = await vscode.workspace.openTextDocument(fileUri(ref, log.path, true));
+    await this.showLog(ref, log.path);
+  }
+
+  private async showLog(ref: RunRef, log: string): Promise<void> {
+    const document = await vscode.workspace.openTextDocument(fileUri(ref, log, true));
     const editor = await vscode.window.showTextDocument(document, { preview: true });
     const end = document.lineAt(document.lineCount - 1).range.end;
     editor.revealRange(new vscode.Range(end, end));
@@ -53,7 +58,9 @@ export class RunFiles {
 
   /** Opens any file of a run in the editor that fits it. */
   async open(ref: RunRef, filePath: string): Promise<void> {
-    if (logPath.test(filePath)) return this.openLog(ref);
+    if (filePath === mainLog) return this.openLog(ref);
+    // That of an earlier attempt is opened like any other log, at its end.
+    if (logPath.test(filePath)) return this.showLog(ref, filePath);
     if (!(await this.fetcher.beforeOpening(ref, filePath))) return;
     await vscode.commands.executeCommand('vscode.open', fileUri(ref, filePath));
   }

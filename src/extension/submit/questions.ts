@@ -180,7 +180,7 @@ export async function askCompute(asker: Asker, answers: Answers): Promise<typeof
         ...asker.choices.dockerItems(asker.computes),
         {
           label: `$(add) ${vscode.l10n.t('Add Compute...')}`,
-          description: vscode.l10n.t('a host over SSH'),
+          description: vscode.l10n.t('a host over SSH, or a Slurm cluster'),
           alwaysShow: true,
           add: true,
         },

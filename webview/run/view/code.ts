@@ -27,7 +27,11 @@ export function code(run: RunDetail): TemplateResult | typeof nothing {
 }
 
 function size({ id, files, bytes }: NonNullable<RunDetail['snapshot']>): TemplateResult {
-  return html`<span title=${id}>${t('{0} files, {1}', files.toLocaleString(), formatBytes(bytes))}</span>`;
+  const text =
+    files === 1
+      ? t('1 file, {0}', formatBytes(bytes))
+      : t('{0} files, {1}', files.toLocaleString(), formatBytes(bytes));
+  return html`<span title=${id}>${text}</span>`;
 }
 
 function gitFacts(git: GitFacts): [string, unknown][] {
