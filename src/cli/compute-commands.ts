@@ -6,8 +6,10 @@ import {
   type Compute,
   type ConnectionStep,
   type UpdateComputeRequest,
+  type Cluster,
 } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
+import type { Context } from './context.ts';
 import { clusterChanges, clusterOptions, type SlurmFlags } from './cluster-options.ts';
 import { describe, listHead, listRow, partitionTable, stateWord } from './compute-views.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -121,7 +123,7 @@ export function addComputeCommands(program: Command, register: Register): void {
         });
       }
       await connectFirst(context, name!);
-      const { cluster } = await context.client.call('getCompute', { params: { compute: name! } });
+      const cluster = await clusterOf(context, name!);
       if (!cluster || cluster.problem) {
         throw new RunyardError('unavailable', cluster?.problem ?? 'Slurm does not answer.', {
           action: cluster?.action ?? `Look at it with "runyard compute test ${name}".`,
@@ -327,4 +329,12 @@ const marks = { ok: 'ok  ', warning: 'WARN', failed: 'FAIL', skipped: '-   ' } a
 
 function stepLines({ state, title, detail, action }: ConnectionStep): string[] {
   return [`${marks[state]}  ${title}: ${detail}`, ...(action ? [`      ${action}`] : [])];
+}
+
+/** What a big cluster says of itself the first time may take longer than one request waits for it. */
+async function clusterOf(context: Context, compute: string): Promise<Cluster | null> {
+  for (let tries = 1; ; tries++) {
+    const { cluster, state } = await context.client.call('getCompute', { params: { compute } });
+    if (cluster || state !== 'connected' || tries === 8) return cluster;
+  }
 }

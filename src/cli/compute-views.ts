@@ -144,7 +144,7 @@ export function partitionTable({ partitions }: Cluster): string[] {
 
 function gpus({ gpus: all }: Partition): string {
   const text = all.map(({ type, total, used }) =>
-    [type, used === null ? String(total) : `${total - used}/${total}`].filter(Boolean).join(' '),
+    [type, `${used === null ? '?' : total - used}/${total}`].filter(Boolean).join(' '),
   );
   return text.join(', ') || '-';
 }
