@@ -10,12 +10,12 @@ import { isTerminal } from '../api/run-status.ts';
 import { jobConfiguration, jobOptions, type JobFlags } from './cluster-options.ts';
 import type { Context } from './context.ts';
 import { writeFileFrom } from './download.ts';
-import { followLog, waitForEnd } from './follow.ts';
+import { followLog, logOf, waitForEnd } from './follow.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { formatDuration, formatTime, print, runLine, sayWarnings, table } from './output.ts';
 import { lookBefore } from './look-before.ts';
 import { connectFirst } from './prompting.ts';
-import { describe, showMetrics } from './run-views.ts';
+import { changeTeller, describe, showMetrics } from './run-views.ts';
 import { fetchFiles, sayWhatStayed } from './fetch.ts';
 import { failed, type Register } from './register.ts';
 import { submitterEnvironment } from './submitter.ts';
@@ -37,6 +37,13 @@ interface SubmitOptions extends JobFlags {
   follow?: boolean;
 }
 
+interface LogOptions {
+  follow?: boolean;
+  file?: string;
+  rank?: number;
+  attempt?: number;
+}
+
 interface RerunOptions extends JobFlags {
   /** False for `--no-args`. */
   args?: string[] | boolean;
@@ -51,7 +58,7 @@ interface RerunOptions extends JobFlags {
   follow?: boolean;
 }
 
-const standardLog = 'user_logs/std_log.txt';
+const standardLog = logOf(0);
 const buildLog = 'user_logs/build_log.txt';
 
 /** `runyard run ...` */
@@ -149,22 +156,27 @@ export function addRunCommands(program: Command, register: Register): void {
       .argument('<run>', 'the id of a run, in full')
       .description("A run's log")
       .option('--follow', 'until the run has ended')
-      .option('--file <path>', `another file than ${standardLog}`, standardLog),
-    async (context, [id], options: { follow?: boolean; file: string }) => {
-      if (options.follow && options.file !== standardLog) {
-        throw new RunyardError('bad_request', `--follow shows ${standardLog} only.`, {
-          action: 'Leave out --follow or --file.',
+      .option('--rank <n>', 'of several processes the one with this rank; by default the first, 0', asCount)
+      .option('--attempt <n>', 'of a run that was requeued an earlier attempt, from 1', asCount)
+      .option('--file <path>', `another file than ${standardLog}`),
+    async (context, [id], options: LogOptions) => {
+      const { follow, rank = 0 } = options;
+      if (follow && (options.file !== undefined || options.attempt !== undefined)) {
+        throw new RunyardError('bad_request', '--follow shows the log of the attempt that runs.', {
+          action: 'Leave out --follow, or --file and --attempt.',
         });
       }
-      if (options.follow) {
-        const ended = await followLog(context, id!, writer(context.json), buildWriter(context.json));
+      if (follow) {
+        const [write, writeBuild] = [writer(context.json), buildWriter(context.json)];
+        const ended = await followLog(context, id!, { write, writeBuild, rank });
         if (ended.status !== 'Completed') failed();
         return;
       }
       const params = await context.params({ run: id! });
-      const written = await writeFileOf(context, params, options.file, writer(context.json));
+      const file = await logFileOf(context, params, options);
+      const written = await writeFileOf(context, params, file, writer(context.json));
       // A run that has not got that far, or never has: what there is to read is the build of its environment.
-      if (written === 0 && options.file === standardLog)
+      if (written === 0 && file === standardLog)
         await writeFileOf(context, params, buildLog, buildWriter(context.json)).catch(() => 0);
     },
   );
@@ -302,6 +314,26 @@ export function addRunCommands(program: Command, register: Register): void {
       print(context.json, { file }, () => `wrote ${file}`);
     },
   );
+}
+
+/** The file that `run logs` is asked for. What an earlier attempt wrote is beside the files of the latest one. */
+async function logFileOf(
+  context: Context,
+  params: Record<string, string>,
+  { file, rank = 0, attempt }: LogOptions,
+): Promise<string> {
+  if (file !== undefined) {
+    if (rank === 0 && attempt === undefined) return file;
+    throw new RunyardError('bad_request', '--file names a file, --rank and --attempt find it.', {
+      action: 'Leave out the one or the others.',
+    });
+  }
+  if (attempt === undefined) return logOf(rank);
+  const { attempts } = await context.client.call('getRun', { params });
+  if (attempt < 1 || attempt > attempts) {
+    throw new RunyardError('not_found', `There is no attempt ${attempt}: the run has had ${attempts}.`);
+  }
+  return attempt === attempts ? logOf(rank) : `attempts/${attempt}/${logOf(rank)}`;
 }
 
 /** Gives how many bytes it had. */
@@ -451,9 +483,15 @@ async function afterSubmit(
     return;
   }
   if (!context.json) process.stderr.write(`${runLine(run)}\n`);
+  const tell = changeTeller();
+  const onRun = (now: Run) => {
+    const line = context.json ? undefined : tell(now);
+    if (line) process.stderr.write(`${line}\n`);
+  };
+  const [write, writeBuild] = [writer(context.json), buildWriter(context.json)];
   const ended = options.follow
-    ? await followLog(context, run.id, writer(context.json), buildWriter(context.json))
-    : await waitForEnd(context, run.id, () => {});
+    ? await followLog(context, run.id, { write, writeBuild, onRun })
+    : await waitForEnd(context, run.id, onRun);
   if (context.json) print(true, ended, () => '');
   else process.stderr.write(`${runLine(ended)}\n`);
   await sayWhatStayed(context, ended);
@@ -479,6 +517,11 @@ function asNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.');
   return value;
+}
+
+function asCount(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('It is not a whole number from 0 on.');
+  return Number(text);
 }
 
 /** What an environment's build says goes beside the log: the one is the script's own. */

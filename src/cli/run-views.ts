@@ -1,8 +1,8 @@
-import type { RunDetail, RunScheduler } from '../api/entities.ts';
+import type { Run, RunDetail, RunScheduler } from '../api/entities.ts';
 import { RunyardError } from '../api/errors.ts';
 import { isTerminal } from '../api/run-status.ts';
 import type { Context } from './context.ts';
-import { formatDuration, formatTime, print, table } from './output.ts';
+import { counted, formatBytes, formatDuration, formatTime, print, table } from './output.ts';
 
 /** Metrics of a run, or the points of one. */
 export async function showMetrics(
@@ -66,7 +66,9 @@ export function describe(run: RunDetail): string[] {
     ['exit code', String(run.exitCode ?? '-')],
     [
       'snapshot',
-      run.snapshot ? `${run.snapshot.id} (${run.snapshot.files} files, ${run.snapshot.bytes} bytes)` : '-',
+      run.snapshot
+        ? `${run.snapshot.id} (${counted(run.snapshot.files, 'file')}, ${formatBytes(run.snapshot.bytes)})`
+        : '-',
     ],
     [
       'git',
@@ -85,6 +87,34 @@ export function describe(run: RunDetail): string[] {
   if (run.error) pairs.push(['error', run.error.message]);
   const width = Math.max(...pairs.map(([name]) => name.length));
   return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+/**
+ * What is said of a run that somebody waits for, as it comes: why it waits, and where it runs on a cluster. Gives a
+ * line, or nothing where it has been said; the end is not its matter.
+ */
+export function changeTeller(): (run: Run) => string | undefined {
+  // What comes and goes is said once an attempt.
+  const said = new Set<string>();
+  return (run) => {
+    const text = changeOf(run);
+    const key = `${run.attempts} ${text}`;
+    if (!text || said.has(key)) return undefined;
+    said.add(key);
+    return `${run.id}  ${text}`;
+  };
+}
+
+function changeOf({ status, statusReason, scheduler, attempts, hostReachable }: Run): string | undefined {
+  if (!hostReachable && !isTerminal(status)) return `${status}  Its host cannot be reached; it goes on there`;
+  const job = scheduler ? ` (job ${scheduler.job})` : '';
+  // "Submitted" says no more than the line before it.
+  if (status === 'Queued' && statusReason !== 'Submitted') {
+    return `Queued  ${statusReason}${statusReason.includes(`job ${scheduler?.job}`) ? '' : job}`;
+  }
+  if (status !== 'Running' || scheduler?.state !== 'RUNNING' || !scheduler.nodes) return undefined;
+  const again = attempts > 1 ? `, attempt ${attempts}` : '';
+  return `Running  On ${scheduler.nodes}${job}${again}`;
 }
 
 /** What Slurm says of the run's job. */

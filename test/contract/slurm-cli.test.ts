@@ -62,7 +62,7 @@ test('a cluster is added, tested, shown and changed', { skip }, async () => {
 
   const text = await said('compute', 'partitions', 'hpc');
   assert.match(text, /^PARTITION +STATE +TIME LIMIT +NODES IDLE/);
-  assert.match(text, /^main\* +UP +\S+ +3\/3 +12\/12 .*a100 6(\/6)?$/m);
+  assert.match(text, /^main\* +UP +\S+ +3\/3 +12\/12 .*a100 [?6]\/6$/m);
   assert.match(await said('compute', 'show', 'hpc'), /^scheduler +slurm \d/m);
   assert.match(await said('compute', 'list'), /^hpc +\S+ +slurm +connected +0 +0 /m);
 
@@ -114,6 +114,7 @@ while not os.path.exists(os.path.expanduser("~/go-on")): time.sleep(0.1)
     [2, { time: '5', options: ['--nice=7'] }],
   );
   assert.match(await said('run', 'logs', run.id), /^0 node\d$/m);
+  assert.match(await said('run', 'logs', run.id, '--rank', '1'), /^1 node\d$/m);
   assert.doesNotMatch(await said('run', 'show', run.id), /^slurm state/m);
 });
 
@@ -132,6 +133,38 @@ test('a job that waits says where it stands; several nodes take a cluster', { sk
   const bad = await runCli(home.dir, [...submit, '--compute', 'hpc', '--sbatch', '--array=1-3']);
   assert.equal(bad.code, 2);
   assert.match(bad.stderr, /"--array=1-3" of slurm\.options cannot be used: a run is one job/);
+});
+
+test('who follows a run that is requeued sees both logs, and where it is', { skip }, async () => {
+  const source = `
+import os, time
+print("attempt", os.environ["RUNYARD_ATTEMPT"], "and a line that is as long as any", flush=True)
+mark = os.path.expanduser("~/second")
+while not os.path.exists(mark): time.sleep(0.1)
+`;
+  const folder = home.folder('again', { 'again.py': source });
+  const following = runCli(home.dir, [
+    ...['run', 'submit', folder, '--compute', 'hpc', '--script', 'again.py', '--name', 'again', '--follow'],
+  ]);
+  let run: Run | undefined;
+  while (!run) run = (await json<Run[]>('run', 'list')).find(({ displayName }) => displayName === 'again');
+  const { scheduler } = await home.until(run.id, 'running', ({ status, scheduler: job }) => {
+    return status === 'Running' && job?.state === 'RUNNING';
+  });
+  while (!(await said('run', 'logs', run.id)).includes('attempt 1'));
+  await cluster.run('scontrol', 'requeue', String(scheduler!.job));
+  await home.until(run.id, 'again', ({ status, attempts }) => status === 'Running' && attempts === 2);
+  await cluster.login.shell(`touch ${cluster.login.homePath}/second`);
+  const { code, stdout, stderr } = await following;
+  assert.equal(code, 0, stderr);
+  const attempts = [...stdout.matchAll(/^attempt (\d)/gm)].map(([, number]) => number);
+  assert.deepEqual(attempts, ['1', '2'], stdout);
+  assert.match(stderr, new RegExp(`Running {2}On node\\d \\(job ${scheduler!.job}\\)$`, 'm'));
+  assert.match(stderr, /Running {2}On node\d \(job \d+\), attempt 2$/m);
+  assert.match(await said('run', 'logs', run.id, '--attempt', '1'), /^attempt 1/m);
+  assert.match(await said('run', 'logs', run.id, '--attempt', '2'), /^attempt 2/m);
+  const none = await runCli(home.dir, ['run', 'logs', run.id, '--attempt', '3']);
+  assert.match(none.stderr, /There is no attempt 3: the run has had 2/);
 });
 
 test('what ran on the login node itself is a job once its target is a cluster', { skip }, async () => {
