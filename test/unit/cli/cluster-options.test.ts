@@ -130,7 +130,7 @@ test('a cluster in the lists', () => {
   assert.deepEqual(partitionTable(cluster), [
     'PARTITION  STATE  TIME LIMIT  NODES IDLE  CPUS IDLE  MEMORY  GPUS IDLE',
     'main*      UP     1-12:00:00  3/8         20/64      64 GB   -',
-    'gpu        DRAIN  none        0/1         0/8        -       a100 3/4, 2',
+    'gpu        DRAIN  none        0/1         0/8        -       a100 3/4, ?/2',
   ]);
   const row = Object.fromEntries(listHead.map((name, i) => [name, listRow(compute)[i]]));
   assert.equal(row['SCHEDULER'], 'slurm');
