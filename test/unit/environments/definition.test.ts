@@ -62,7 +62,7 @@ test('contradictions are refused', () => {
   for (const image of ['/shared/My Images/x.sif', '~/sandbox', 'images/x.sif', 'oras://ghcr.io/team/train:1'])
     checkDefinition(define({ image }));
   refused({ image: '/shared/x.sif', requirements: 'a' }, /cannot be installed into the image/);
-  refused({ image: 'docker://Team' }, /small letters/);
+  refused({ image: 'docker://Team' }, /cannot be the name of an image/);
   refused({ condaEnvironment: 'x', requirements: 'a' }, /used as it is/);
   refused({ into: 'image', requirements: 'a' }, /none is named/);
   refused({ into: 'venv', condaSpecification: { conda: ['numpy'] } }, /pip packages only/);
