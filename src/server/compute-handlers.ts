@@ -1,5 +1,6 @@
 import type { Compute } from '../api/compute.ts';
 import { RunyardError } from '../api/errors.ts';
+import { checkOptions } from '../runs/configuration/slurm.ts';
 import type { Handlers } from './router.ts';
 import type { RunyardServer } from './server.ts';
 
@@ -24,12 +25,15 @@ export function computeHandlers(server: RunyardServer): Pick<Handlers, ComputeRo
       return { computes: computes.map((one) => ({ ...one, activeRuns: activeRuns(one.name) })) };
     },
     addCompute: async ({ body }) => {
+      // Else it is only said when a run goes there.
+      checkOptions(body.slurm ?? {});
       await hosts.add(body);
       return describe(body.name);
     },
     getCompute: ({ params }) => describe(params['compute']!),
     updateCompute: async ({ params, body }) => {
       const name = params['compute']!;
+      checkOptions(body.slurm ?? {});
       await server.workspaces.openAll();
       await hosts.update(name, body, activeRuns(name));
       return describe(name);

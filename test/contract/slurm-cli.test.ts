@@ -82,6 +82,9 @@ test('what cannot work is found out by the test', { skip }, async () => {
   assert.match(stdout, /^FAIL {2}Partition: There is no partition long\. There are: .*main/m);
   await json('compute', 'edit', 'hpc', '--partition', 'main');
 
+  const line = await runCli(home.dir, ['compute', 'edit', 'hpc', '--sbatch=--comment=mine']);
+  assert.match(line.stderr, /"--comment=mine" of slurm\.options cannot be used: the run is found by it/);
+
   const refused = await runCli(home.dir, ['compute', 'partitions', 'local']);
   assert.match(refused.stderr, /local is no Slurm cluster/);
   const two = await runCli(home.dir, ['compute', 'add', 'both', 'login', '--local']);

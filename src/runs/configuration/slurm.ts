@@ -32,8 +32,7 @@ export function slurmOf(
     return null;
   }
   const found = over(settings.slurm, configuration.slurm ?? {});
-  for (const [name, value] of Object.entries(found)) checkWord(name, value);
-  for (const line of found.options) checkLine(line);
+  checkOptions(found);
   const { cpusPerTask, mpiLauncher, ...same } = found;
   return { ...same, cpus_per_task: cpusPerTask, mpi_launcher: mpiLauncher };
 }
@@ -47,6 +46,12 @@ function over(target: SlurmOptions, run: SlurmChanges): SlurmOptions {
     options: [...target.options, ...(run.options ?? [])],
     setup: [...target.setup, ...(run.setup ?? [])],
   };
+}
+
+/** What cannot be asked of sbatch. Throws `bad_request`. */
+export function checkOptions(options: SlurmChanges): void {
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) checkWord(name, value);
+  for (const line of options.options ?? []) checkLine(line);
 }
 
 function checkWord(name: string, value: SlurmOptions[keyof SlurmOptions]): void {
