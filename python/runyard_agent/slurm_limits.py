@@ -43,11 +43,11 @@ def check(spec, partitions):
 
 def _reason(name, members, spec):
     nodes = spec["resources"]["nodes"]
-    for member, sentence in (("TotalNodes", "The partition %s has %d nodes; the run asks for %d."),
-                             ("MaxNodes", "The partition %s gives a job %d nodes at most; the run asks for %d.")):
+    for member, sentence in (("TotalNodes", "The partition %s has %s; the run asks for %d."),
+                             ("MaxNodes", "The partition %s gives a job %s at most; the run asks for %d.")):
         most = members.get(member, "")
         if most.isdigit() and nodes > int(most):
-            return sentence % (name, int(most), nodes)
+            return sentence % (name, "%s node%s" % (most, "" if int(most) == 1 else "s"), nodes)
     cpus = tasks_per_node(spec) * (spec["slurm"].get("cpus_per_task") or 1)
     if cpus > members.get("LargestNodeCPUs", cpus):
         return "The nodes of the partition %s have %d CPUs at most; the run asks for %d on each." % (

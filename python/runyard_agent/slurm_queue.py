@@ -8,7 +8,7 @@ from .slurm_tool import slurm_tool
 #: Seconds between two calls, at least and usually, and between two looks at the places in line.
 LEAST, USUAL, PLACES = 2.0, 5.0, 30.0
 
-#: Seconds in the future beyond which an expected start is none.
+#: Seconds in the future beyond which an expected start, or a job's end, is none.
 _FAR = 300 * 86400.0
 
 #: Seconds for an answer.
@@ -109,12 +109,12 @@ def _told(known, job, place):
     return {"job": number, "state": job.state, "reason": job.reason, "priority": job.priority,
             "partition": job.partition, "nodes": job.nodes, "position": place if waits else None,
             "expected_start": _ms(job.start) if waits and _is_said(job.start) else None,
-            "time_limit_at": None if waits else _ms(job.end), "restarts": restart}
+            "time_limit_at": None if waits or not _is_said(job.end) else _ms(job.end), "restarts": restart}
 
 
-def _is_said(start):
-    """Behind a job without a time limit Slurm counts with a year: that says nothing."""
-    return start is not None and start < time.time() + _FAR
+def _is_said(moment):
+    """Of a job without a time limit, and behind one, Slurm counts with a year: that says nothing."""
+    return moment is not None and moment < time.time() + _FAR
 
 
 def _ms(seconds):

@@ -122,7 +122,7 @@ class SlurmRecovery(object):
 
     def _requeue(self, attempt):
         number, restart = slurm_attempt.job_of(attempt)
-        reason = "A node of the job has failed, or the job was taken from it: Slurm has it in its queue again"
+        reason = "Slurm has the job in its queue again: a node failed, or was taken, or somebody asked for it"
         following = slurm_attempt.next_attempt(attempt, number, restart + 1, reason)
         slurm_attempt.give_up(attempt, following)
         self._follow(attempt)
