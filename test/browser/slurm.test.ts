@@ -14,7 +14,11 @@ while not os.path.exists(os.path.expanduser("~/go-on")): time.sleep(0.1)
 print("rank", os.environ.get("RANK"), "on", os.uname()[1])
 runyard.log("answer", 42)
 `;
-const endless = 'import time\nwhile True: time.sleep(0.1)\n';
+const endless = `
+import os, time
+print("attempt", os.environ["RUNYARD_ATTEMPT"], flush=True)
+while True: time.sleep(0.1)
+`;
 
 const skip = skipWithoutSlurm() || skipWithoutSshHosts();
 let hosts: SshHosts;
@@ -152,6 +156,11 @@ test('a run that waits says its place, and one that was requeued its attempts', 
   await again.frame.locator('.timeline-attempt', { hasText: 'Attempt 2' }).waitFor();
   await again.fact('Nodes').getByText('node[1-3]').waitFor();
   await pictures('slurm-run');
+  // The log is that of the attempt that runs; the one before stays in reach.
+  await again.tab('log').click();
+  await again.frame.locator('ry-log').getByText('attempt 2').waitFor();
+  await again.frame.getByLabel('Log file').selectOption('attempts/1/user_logs/std_log.txt');
+  await again.frame.locator('ry-log').getByText('attempt 1').waitFor();
   await session
     .api()
     .then((client) => client.call('cancelRun', { params: { workspace: 'default', run: first } }));

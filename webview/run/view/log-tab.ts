@@ -8,7 +8,8 @@ import { emptyText } from './parts.ts';
 
 const mainLog = 'user_logs/std_log.txt';
 const buildLog = 'user_logs/build_log.txt';
-const isMain = (path: string): boolean => path.endsWith('std_log.txt');
+/** What an attempt before the newest one has written. */
+const isOfBefore = (path: string): boolean => path.startsWith('attempts/');
 
 let chosen = '';
 let following = true;
@@ -27,7 +28,7 @@ export function logTab(artifacts: readonly Artifact[]): TemplateResult {
     <div class="log-bar">
       ${paths.includes(buildLog) ? buildSwitch(path) : nothing}
       ${
-        paths.some((one) => !isMain(one) && one !== buildLog)
+        paths.some((one) => one !== mainLog && one !== buildLog)
           ? html`<select
               aria-label=${t('Log file')}
               @change=${(event: Event) => {
@@ -93,12 +94,12 @@ function first(paths: readonly string[]): string | undefined {
   return empty && paths.includes(buildLog) ? buildLog : paths[0];
 }
 
-/** Log files, the command's output first. */
+/** Log files, the command's output first, those of earlier attempts last. */
 function logPaths(artifacts: readonly Artifact[]): string[] {
   const isLog = (path: string) => /(^|\/)(user_logs|logs)\//.test(path);
   const known = new Set([...artifacts.map((a) => a.path), ...state.logSizes.keys()].filter(isLog));
   // Its place is there from the first line of the build on.
   if (known.has(buildLog)) known.add(mainLog);
-  const rank = (path: string) => (isMain(path) ? 0 : path === buildLog ? 1 : 2);
-  return [...known].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  const rank = (path: string) => (path === mainLog ? 0 : path === buildLog ? 1 : isOfBefore(path) ? 3 : 2);
+  return [...known].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, undefined, { numeric: true }));
 }
