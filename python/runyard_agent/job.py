@@ -27,6 +27,10 @@ _ASK = 10.0
 #: Seconds for which a supervisor whose job runs elsewhere waits for Slurm to end it.
 _STAY, _ASK_AGAIN = 86400.0, 10.0
 
+#: Bytes of what a job's set-up lines say.
+_SETUP = 65536
+
+
 
 class JobSupervisor(supervise.Supervisor):
     """As any supervisor, but the queue is Slurm's, and so is the last word about why it ends."""
@@ -45,6 +49,7 @@ class JobSupervisor(supervise.Supervisor):
         """Slurm has given it its turn. Gives the GPUs it may use."""
         self.heed()
         slurm_attempt.note_start(self.attempt)
+        self._tell_setup()
         # Where the host's variables lie until the command has them, as for every other run.
         write_json(self.attempt.environment, _host_variables())
         ready = read_object(slurm_attempt.folder_of(self.attempt) + "/ready.json")
@@ -52,6 +57,17 @@ class JobSupervisor(supervise.Supervisor):
             self.waiting = Given(ready)
         devices = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         return [int(each) for each in devices] if all(each.isdigit() for each in devices) else []
+
+    def _tell_setup(self):
+        """What the job has said so far is of its set-up lines: it stands before the script's own log."""
+        try:
+            with open(slurm_attempt.output_of(self.attempt), "rb") as file:
+                said = file.read(_SETUP)
+            if said.strip() and self._restart == 0:
+                with open(self.attempt.build_log, "ab") as file:
+                    file.write(b"The job's set-up lines say:\n" + said + (b"" if said.endswith(b"\n") else b"\n"))
+        except OSError:
+            pass  # it has said nothing, or the disk is full
 
     def _kick(self):
         pass  # nobody waits behind it
@@ -106,7 +122,7 @@ class JobSupervisor(supervise.Supervisor):
     def _said(self, sentence):
         """With what Slurm has written into the job's output about it."""
         try:
-            with open(slurm_attempt.folder_of(self.attempt) + "/output.txt", "rb") as file:
+            with open(slurm_attempt.output_of(self.attempt), "rb") as file:
                 text = file.read()[-8192:].decode("utf-8", "replace")
         except OSError:
             return sentence

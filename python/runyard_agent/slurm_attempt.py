@@ -58,6 +58,15 @@ def claim(attempt, number, restart):
     return (job_of(attempt) or (number, restart))[0]
 
 
+def output_of(attempt):
+    """Where the job itself writes: in the folder of the attempt that it was given to Slurm for."""
+    for number in range(attempt.number, 0, -1):
+        path = folder_of(Attempt(attempt.root, attempt.run, number)) + "/output.txt"
+        if os.path.exists(path):
+            return path
+    return folder_of(attempt) + "/output.txt"
+
+
 def note_start(attempt):
     """In the job: where it runs, before Slurm is asked the next time."""
     variables = os.environ

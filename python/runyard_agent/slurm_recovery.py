@@ -163,7 +163,7 @@ class SlurmRecovery(object):
         slurm_attempt.remove_variables(attempt)
         error = failure.error(code, message, attempt.log) if code else None
         if error is not None and not error["tail"]:
-            error["tail"] = failure.tail_of(slurm_attempt.folder_of(attempt) + "/output.txt")
+            error["tail"] = failure.tail_of(slurm_attempt.output_of(attempt))
         record.change(state, message, supervisor=None, pid=None, queue=None, error=error)
         record.write()
 
@@ -211,7 +211,7 @@ def _ending(attempt, job, never_began):
 
 def _used_too_much(attempt):
     """Where Slurm counts memory without cgroups it says so in the job's output only."""
-    said = failure.tail_of(slurm_attempt.folder_of(attempt) + "/output.txt").lower()
+    said = failure.tail_of(slurm_attempt.output_of(attempt)).lower()
     return "exceeded memory limit" in said or "exceeded job memory limit" in said or "oom-kill" in said \
         or "oom_kill" in said
 

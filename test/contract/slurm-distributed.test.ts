@@ -187,7 +187,7 @@ print(m.version("ry-slurm-wheel"), socket.gethostname() != "login", os.environ.g
     script: 'train.py',
     target: 'login',
     environment: { python: { requirementsFile: 'requirements.txt' } },
-    slurm: { setup: ['export MODULE=loaded'] },
+    slurm: { setup: ['export MODULE=loaded', 'module_that_is_not_there'] },
   };
   for (let i = 0; i < 2; i++) {
     const run = await home.submit(folder, { configuration });
@@ -199,5 +199,9 @@ print(m.version("ry-slurm-wheel"), socket.gethostname() != "login", os.environ.g
       kind: string;
     };
     assert.deepEqual([facts.kind, facts.cached], ['venv', i === 1]);
+    assert.match(
+      await read(run, 'user_logs/build_log.txt'),
+      /set-up lines say:\n.*module_that_is_not_there.*not found/,
+    );
   }
 });
