@@ -57,7 +57,15 @@ const environmentSection = z
 const count = z.number().int().min(0).max(100_000).nullish();
 
 export const frameworks = ['Python', 'PySpark', 'CNTK', 'TensorFlow', 'PyTorch'] as const;
-export const communicators = ['None', 'ParameterServer', 'OpenMpi', 'IntelMpi', 'Gloo', 'Nccl', 'Mpi'] as const;
+export const communicators = [
+  'None',
+  'ParameterServer',
+  'OpenMpi',
+  'IntelMpi',
+  'Gloo',
+  'Nccl',
+  'Mpi',
+] as const;
 
 export const runConfigurationSchema = z.strictObject({
   script: text,
