@@ -3,6 +3,7 @@
 Whether a supervisor lives is Slurm's to say; what it has written may be seen here only a while later.
 """
 
+import sys
 import time
 
 from . import failure, slurm, slurm_attempt, slurm_tickets
@@ -53,7 +54,8 @@ class SlurmRecovery(object):
                 try:
                     yield from self._look(key, attempt)
                 except OSError as error:
-                    print("%s cannot be looked after: %s" % (attempt.mark, error))
+                    # stdout is the channel's.
+                    print("%s cannot be looked after: %s" % (attempt.mark, error), file=sys.stderr)
                 yield
             slurm_tickets.kick(self._root)
             yield _INTERVAL

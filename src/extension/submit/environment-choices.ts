@@ -22,6 +22,8 @@ import { submitterEnvironment } from './environment.ts';
 /** Nothing waits longer for engines to be told of. */
 const patienceMs = 1000;
 
+const isCluster = ({ settings }: Compute) => settings?.scheduler === 'slurm';
+
 export interface EnvironmentItem extends StepItem {
   environment?: EnvironmentAnswer;
 }
@@ -78,11 +80,26 @@ export class EnvironmentChoices {
     return this.engines;
   }
 
-  /** Lines of the compute question: containers on this machine, and on connected hosts that have an engine. */
+  /**
+   * Lines of the compute question: containers on this machine, on connected hosts that have an engine, and on clusters,
+   * where it is the nodes that have one.
+   */
   dockerItems(computes: readonly Compute[]): (StepItem & { value: string; docker: true })[] {
     return computes
-      .filter(({ name }) => name === localCompute || (this.engines.get(name)?.kind ?? null) !== null)
-      .map(({ name }) => {
+      .filter(
+        (one) =>
+          one.name === localCompute || isCluster(one) || (this.engines.get(one.name)?.kind ?? null) !== null,
+      )
+      .map((one) => {
+        const { name } = one;
+        if (isCluster(one)) {
+          return {
+            label: `$(vm) ${vscode.l10n.t('Container on {0}', placeOf(name))}`,
+            description: vscode.l10n.t('an image, by Podman or Apptainer of the nodes'),
+            value: name,
+            docker: true as const,
+          };
+        }
         const engine = this.engines.get(name);
         const label = engine?.kind
           ? vscode.l10n.t('{0} on {1}', engineName(engine), placeOf(name))
@@ -93,7 +110,7 @@ export class EnvironmentChoices {
             .filter(Boolean)
             .join(' · '),
           value: name,
-          docker: true,
+          docker: true as const,
         };
       });
   }
@@ -103,6 +120,8 @@ export class EnvironmentChoices {
    * something else is to be chosen.
    */
   async ready(compute: Compute): Promise<boolean> {
+    // That of a cluster is on its nodes.
+    if (isCluster(compute)) return true;
     for (;;) {
       const engine = await this.look(compute.name);
       if (isUsable(engine)) return true;
@@ -125,8 +144,7 @@ export class EnvironmentChoices {
 
   /** The same, but nothing waits for an engine that does not say how it is. */
   async readyAsFarAsKnown(compute: Compute): Promise<boolean> {
-    // That of a cluster is on its nodes.
-    if (compute.settings?.scheduler === 'slurm') return true;
+    if (isCluster(compute)) return true;
     const engine = (await this.known()).get(compute.name);
     return !engine || isUsable(engine) || this.ready(compute);
   }

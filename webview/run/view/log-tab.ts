@@ -88,8 +88,11 @@ function buildSwitch(path: string): TemplateResult {
   </div>`;
 }
 
-/** The command's log; before it has one, that of the build. */
+/** The log of the process that has failed, where there are several; else the command's; before it has one, the build's. */
 function first(paths: readonly string[]): string | undefined {
+  const rank = /^Rank (\d+)\b/.exec(run()?.error?.message ?? '')?.[1];
+  const failed = `user_logs/std_log_process_${rank?.padStart(2, '0')}.txt`;
+  if (rank !== undefined && paths.includes(failed)) return failed;
   const empty = (state.logSizes.get(mainLog) ?? 0) === 0;
   return empty && paths.includes(buildLog) ? buildLog : paths[0];
 }
