@@ -106,6 +106,13 @@ test('a run is submitted to it, and its page says which job it is', { skip }, as
     .row(/^\s*login$/)
     .getByText('Slurm: 3 of 3 nodes idle')
     .waitFor();
+  // An image is the business of its nodes: whether they have an engine is not known here.
+  await quickInput.pick(/Container on login$/);
+  await session.step(4);
+  await quickInput.type('python:3.12-slim');
+  await quickInput.row(/python:3\.12-slim$/).waitFor();
+  await quickInput.back();
+  await session.step(3);
   await quickInput.pick(/^\s*login$/);
   await session.step(4);
   await quickInput.accept();
