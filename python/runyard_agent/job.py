@@ -13,6 +13,7 @@ from .locks import try_lock
 from .record import TERMINAL, state_of
 from .shared_files import SharedFiles
 from .tool import Tool
+from .tree_end import end_tree
 
 #: Seconds of KillWait that stay for the end of the supervisor itself, and the least that the command gets.
 _RESERVE = 5.0
@@ -41,6 +42,7 @@ class JobSupervisor(supervise.Supervisor):
         self._restart = restart
         self._kill_wait = kill_wait
         self._asked = None  # the time at which Slurm told it to end
+        self._all_told = False  # so were all processes of the job
         self._shared = SharedFiles(attempt.root)
         self.is_elsewhere = False  # Slurm has taken the job from this node, and is done with it
         self.spec["grace_seconds"] = min(self.spec["grace_seconds"], max(_LEAST_GRACE, kill_wait - _RESERVE))
@@ -86,7 +88,18 @@ class JobSupervisor(supervise.Supervisor):
         """Slurm has sent SIGTERM to everything in the job: it knows why."""
         self._asked = self._asked or time.monotonic()
         kind, reason = self._why()
+        self._all_told = kind != "signal"
         return supervise.Stop(kind, reason)
+
+    def _end_tree(self, grace):
+        """As for every run; but whom Slurm has told already is not told again, and Slurm, which is about to end the
+        job, is not asked to: scancel would try that again and again."""
+        if not self._all_told or self.container is not None or self.tree.command is None:
+            return supervise.Supervisor._end_tree(self, grace)
+        told = set(self.tree.look())
+        if self.inside is not None:
+            told.update(self.inside.helpers())
+        return end_tree(self.tree, min(float(grace), supervise.LONGEST_GRACE), self._rest, told)
 
     def _why(self):
         """(`cancel`, `time`, `requeue`, `preempted`, `node`, `signal` or `unknown`; a sentence)."""

@@ -141,6 +141,8 @@ for i in range(40):
   const ended = await home.ended(run.id);
   assert.equal(ended.status, 'Completed', JSON.stringify(ended, null, 1));
   assert.deepEqual((await home.points(run.id, 'count')).steps, [...Array(40).keys()]);
+  // The supervisor itself has said it, before Slurm killed it.
+  assert.ok(ended.events.some(({ reason }) => reason === 'Slurm has taken the job back into its queue'));
   const other = await scene.script(script, configuration);
   await scene.points(other, 'count', 5);
   await home.cancel(other.id);
