@@ -170,7 +170,10 @@ class Nodes(SeveralNodes):
                   "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
                   "subprocess.Popen(['sh', '-c', 'trap \"\" TERM; while :; do sleep 3600; done'], start_new_session=True)\n"
                   "print('ready', flush=True)\n"
-                  "if len(sys.argv) > 1 and os.environ['RANK'] == '2': sys.exit(3)\n"
+                  "open('ready-' + os.environ['RANK'], 'w').close()\n"
+                  "if len(sys.argv) > 1 and os.environ['RANK'] == '2':\n"
+                  "    while not (os.path.exists('ready-0') and os.path.exists('ready-1')): time.sleep(0.05)\n"
+                  "    sys.exit(3)\n"
                   "time.sleep(3600)\n")
         for words in ([], ["fail"]):
             view = self.begin(client, script, grace_seconds=1, command=[SYSTEM, "-u", "main.py"] + words)
