@@ -28,7 +28,7 @@ const node = process.execPath;
 const limitMinutes = 30;
 
 /** Most suites wait more than they compute: three at a time keep two cores busy. */
-const lanes = 4;
+const lanes = 3;
 
 /** Parses what `node --test` with our reporter and the extension-host runner write. */
 function jsonLines(step) {

@@ -120,6 +120,20 @@ export class Session {
     }
   }
 
+  /** Opens a file of the snapshot's view. What is told of the row above may lie over this one: it is clicked again. */
+  async openSnapshotFile(name: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      await this.window.treeRows('Snapshot', name).click();
+      try {
+        await this.fileTab(name).waitFor({ timeout: 10_000 });
+        return;
+      } catch (error) {
+        if (tries === 5) throw error;
+        await this.window.page.mouse.move(640, 400);
+      }
+    }
+  }
+
   /** The tab of a file; the editor draws a file's ending apart from its name. */
   fileTab(name: string): Locator {
     return this.window.page.locator(`.part.editor .tab[data-resource-name="${name}"]`);

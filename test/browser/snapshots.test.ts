@@ -72,8 +72,7 @@ test('the run page says where the code stands in git, and opens the snapshot', a
   await page.action('openSnapshot').click();
   await window.treeRows('Snapshot', 'train.py').waitFor();
   await window.expandTreeRow('Snapshot', 'model');
-  await window.treeRows('Snapshot', 'net.py').click();
-  await session.fileTab('net.py').waitFor();
+  await session.openSnapshotFile('net.py');
   await window.page.locator('.view-lines').getByText('needle in the code').waitFor();
 });
 
@@ -82,8 +81,7 @@ test('the snapshot is read-only, and stays as it was when the folder changes', a
   await writeFile(at('study/train.py'), train.replace('rate = 0.1', 'rate = 0.05'));
   await writeFile(at('study/model/extra.py'), 'extra = 1\n');
   await rm(at('study/data'), { recursive: true });
-  await window.treeRows('Snapshot', 'train.py').click();
-  await session.fileTab('train.py').waitFor();
+  await session.openSnapshotFile('train.py');
   const lines = window.page.locator('.view-lines').first();
   await lines.getByText('rate = 0.1').waitFor();
   await lines.click();
