@@ -96,7 +96,8 @@ class JobSupervisor(supervise.Supervisor):
         job, is not asked to: scancel would try that again and again."""
         if not self._all_told or self.container is not None or self.tree.command is None:
             return supervise.Supervisor._end_tree(self, grace)
-        told = set(self.tree.look())
+        # Those of a step are no children of this process.
+        told = set(self.tree.look_everywhere())
         if self.inside is not None:
             told.update(self.inside.helpers())
         return end_tree(self.tree, min(float(grace), supervise.LONGEST_GRACE), self._rest, told)
