@@ -169,8 +169,11 @@ export const needs = {
   },
   // Of runs in images on those clusters: an engine without a daemon, for a user (newuidmap).
   podman: {
-    find: () => [which('newuidmap'), which('podman')].every(Boolean) && which('podman'),
-    packages: ['podman', 'uidmap', 'slirp4netns'],
+    find: () =>
+      ['newuidmap', 'slirp4netns', 'fuse-overlayfs', 'podman'].every((name) => which(name)) &&
+      which('podman'),
+    // With what Debian only recommends: networks, storage and an init for containers of a user.
+    packages: ['podman', 'uidmap', 'slirp4netns', 'fuse-overlayfs', 'netavark', 'tini'],
     suites: ['contract'],
     optional: true,
   },
